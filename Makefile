@@ -1,0 +1,76 @@
+# Every target works on a fresh clone: the first one makes `.venv` and installs
+# what it needs. Another interpreter: `make test PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := benchmarks experiments keras_chex tests setup.py
+# Two test processes; `make test WORKERS=0` runs all tests in one.
+WORKERS ?= 2
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format large wheel clean
+
+help:
+	@echo "make demo    train the digits demo, dense and with CHEX"
+	@echo "make test    run the tests"
+	@echo "make check   run the linters, then the tests"
+	@echo "make large   run the slow tests too"
+	@echo "make wheel   build the wheel and test it from a clean environment"
+	@echo "make format  reformat the sources"
+	@echo "make clean   remove .venv, caches and builds"
+
+$(STAMP): requirements.txt setup.py pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c "import sys; \
+	  v = sys.version_info[:2]; \
+	  ok = (3, 10) <= v <= (3, 13); \
+	  ok or sys.exit('keras_chex needs Python 3.10 to 3.13, found %d.%d. ' \
+	    'Name another one: make PYTHON=python3.12' % v)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python experiments/digits.py $(DEMO_FLAGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(PYTEST_FLAGS)
+
+large: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --run_large \
+	  $(PYTEST_FLAGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/python -m compileall -q $(SOURCES)
+
+check: lint
+	$(MAKE) test
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix --select=I $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+# The tests run on a copy outside the tree, so that they import the installed
+# package and nothing that only a checkout has.
+wheel: $(STAMP)
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	rm -rf build/wheel_test
+	$(PYTHON) -m venv build/wheel_test/venv
+	build/wheel_test/venv/bin/python -m pip install --quiet \
+	  --requirement requirements.txt dist/*.whl
+	cp -r README.md pyproject.toml setup.py requirements.txt tests \
+	  benchmarks experiments build/wheel_test
+	cd build/wheel_test && venv/bin/python -m pytest \
+	  --numprocesses=$(WORKERS) --ignore=tests/test_floors.py \
+	  --ignore=tests/test_packaging.py $(PYTEST_FLAGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
