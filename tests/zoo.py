@@ -1,0 +1,190 @@
+"""The table of small models: a layer kind or a topology is tested by a row.
+
+`ROWS` maps the name of a row to what builds the model and to what channel
+groups it must have. Every builder returns an uncompiled model with raw outputs
+(no softmax), named layers, unequal small widths and pictures that are not
+square. A new layer rule adds a row.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import keras
+
+from tests import zoo_layers as kinds
+from tests import zoo_topologies as shapes
+from tests.zoo_custom import ScaledLossModel
+
+
+def _keep_class(model):
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One small model and what is true of it.
+
+    Attributes:
+        build: function without arguments that returns the model.
+        groups: the groups that must come out unfrozen, each as the names of
+            its producers joined by `+`. No other group may be unfrozen.
+        frozen: a part of the reason that must be given for each frozen
+            producer; the classifier, frozen as output, is not repeated here.
+        zero_preserving: whether a channel of zeros stays zeros up to the next
+            layer that makes channels.
+        random_in_training: whether two training steps differ.
+        as_trained: gives the stripped model, a plain Functional, the training
+            step that the class of this model has; None if nothing can.
+        runs_in_litert: whether LiteRT has all the operations.
+    """
+
+    build: Callable[[], keras.Model]
+    groups: tuple[str, ...]
+    frozen: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    zero_preserving: bool = True
+    random_in_training: bool = False
+    as_trained: Callable[[keras.Model], keras.Model] | None = _keep_class
+    runs_in_litert: bool = True
+
+
+def _with_scaled_loss(model):
+    trained = ScaledLossModel(model.inputs, model.outputs)
+    trained.scale = 0.25
+    return trained
+
+
+ROWS = {
+    # How layers are connected.
+    "plain": Row(shapes.plain, ("c1", "c2", "c3")),
+    "sequential": Row(shapes.sequential, ("c1", "c2", "hidden")),
+    "residual_identity": Row(shapes.residual_identity, ("stem+b", "a")),
+    "residual_projection": Row(
+        shapes.residual_projection, ("stem", "a", "b+shortcut")
+    ),
+    "bottleneck": Row(
+        shapes.bottleneck,
+        ("stem+b1_3+b2_3", "b1_1", "b1_2", "b2_1", "b2_2"),
+    ),
+    "preactivation": Row(
+        shapes.preactivation, ("stem+b1_2+b2_2", "b1_1", "b2_1")
+    ),
+    "dense_concat": Row(
+        shapes.dense_concat, ("stem", "d1", "d2", "transition", "d3")
+    ),
+    "depthwise_separable": Row(shapes.depthwise_separable, ("c1", "pw", "sep")),
+    "squeeze_reshape": Row(
+        shapes.squeeze_reshape, ("c1+expand", "reduce", "c2")
+    ),
+    "squeeze_keepdims": Row(
+        shapes.squeeze_keepdims, ("c1+expand", "reduce", "c2")
+    ),
+    "one_channel_gate": Row(
+        shapes.one_channel_gate, ("c1", "c2"), {"gate": "attend"}
+    ),
+    "flatten_to_dense": Row(shapes.flatten_to_dense, ("c1", "hidden")),
+    "flatten_after_concat": Row(
+        shapes.flatten_after_concat, ("left", "right", "hidden")
+    ),
+    "shared_on_two_branches": Row(
+        shapes.shared_on_two_branches, ("left+right", "shared", "c2")
+    ),
+    "shared_on_itself": Row(shapes.shared_on_itself, ("stem+shared",)),
+    "two_inputs_two_outputs": Row(
+        shapes.two_inputs_two_outputs,
+        ("c1", "encode", "hidden"),
+        {"size": "output"},
+    ),
+    "part_of_another_model": Row(shapes.part_of_another_model, ("c1", "c2")),
+    "convolution_is_output": Row(
+        shapes.convolution_is_output, ("c1",), {"c2": "output"}
+    ),
+    "input_is_added": Row(shapes.input_is_added, ("a", "c"), {"b": "input"}),
+    "nested_functional": Row(
+        shapes.nested_functional, ("c1+block/b", "block/a", "c2")
+    ),
+    "nested_sequential": Row(shapes.nested_sequential, ("stem/c1", "c1")),
+    "nested_called_twice": Row(
+        shapes.nested_called_twice, ("left+right", "block/a")
+    ),
+    # Kinds of layers and operations.
+    "sigmoid_before_convolution": Row(
+        kinds.sigmoid_before_convolution,
+        ("c1", "middle", "c2"),
+        zero_preserving=False,
+    ),
+    "softplus_before_convolution": Row(
+        kinds.softplus_before_convolution,
+        ("c1", "middle", "c2"),
+        zero_preserving=False,
+    ),
+    "softmax_inside": Row(kinds.softmax_inside, ("c2",), {"c1": "softmax"}),
+    "activations": Row(kinds.activations, ("c1", "c2", "c3", "c4", "c5")),
+    "prelu": Row(kinds.prelu, ("c1", "middle", "last", "c2")),
+    "transposed_convolution": Row(
+        kinds.transposed_convolution, ("c1", "up", "up2")
+    ),
+    "no_batch_normalization": Row(
+        kinds.no_batch_normalization, ("c1", "c2", "c3", "d1", "d2")
+    ),
+    "one_dimensional": Row(
+        kinds.one_dimensional, ("c1", "sep", "causal", "transposed")
+    ),
+    "three_dimensional": Row(
+        kinds.three_dimensional,
+        ("c1+c2", "transposed"),
+        runs_in_litert=False,
+    ),
+    "spatial_layers": Row(kinds.spatial_layers, ("c1", "middle", "c2")),
+    "merges": Row(kinds.merges, ("a+b+c", "d+e+f", "last")),
+    "raw_operations": Row(kinds.raw_operations, ("stem+a", "b", "c")),
+    "raw_hard_sigmoid_gate": Row(
+        kinds.raw_hard_sigmoid_gate, ("c1+expand", "reduce", "c2")
+    ),
+    "raw_reshape_barrier": Row(
+        kinds.raw_reshape_barrier,
+        ("c3",),
+        {"c1": "reshape", "c2": "shuffle"},
+    ),
+    "raw_array_constant": Row(
+        kinds.raw_array_constant, ("c2",), {"c1": "multiply"}
+    ),
+    "reshaped_head": Row(kinds.reshaped_head, ("c1", "hidden")),
+    "preprocessing": Row(kinds.preprocessing, ("c1", "c2")),
+    "noise": Row(kinds.noise, ("c1", "c2"), random_in_training=True),
+    "batch_normalization_options": Row(
+        kinds.batch_normalization_options, ("c1", "c2", "c3")
+    ),
+    "frozen_layers": Row(kinds.frozen_layers, ("c1", "held", "c2")),
+    "layer_without_rule": Row(
+        kinds.layer_without_rule, ("c1", "c2"), {"middle": "shift"}
+    ),
+    "layer_with_own_weight": Row(
+        kinds.layer_with_own_weight, ("c1", "c2"), {"middle": "gain"}
+    ),
+    "lambda_layer": Row(
+        kinds.lambda_layer, ("c1", "c2"), {"middle": "reverse"}
+    ),
+    "layer_normalization": Row(
+        kinds.layer_normalization, ("c1", "c2"), {"middle": "norm"}
+    ),
+    "channels_first": Row(kinds.channels_first, ("c1", "c2", "up")),
+    "regularized": Row(kinds.regularized, ("c1", "c2")),
+    "grouped_convolution": Row(
+        kinds.grouped_convolution, ("c1", "before", "grouped", "c2")
+    ),
+    "grouped_as_depthwise": Row(
+        kinds.grouped_as_depthwise, ("c1", "middle", "c2")
+    ),
+    "dense_on_maps": Row(
+        kinds.dense_on_maps, ("c1", "expand", "project", "c2")
+    ),
+    # Classes of models.
+    "functional_subclass": Row(
+        kinds.functional_subclass,
+        ("c1+b", "a"),
+        as_trained=_with_scaled_loss,
+    ),
+    "subclass_with_own_graph": Row(
+        kinds.subclass_with_own_graph, ("stem", "block0", "block1")
+    ),
+}
