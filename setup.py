@@ -25,7 +25,13 @@ LITERT = ["ai-edge-litert>=1.2; platform_system != 'Windows'"]
 # requiring it.
 DATASETS = ["tensorflow-datasets>=4.9.4", "importlib_resources"]
 DEMO = [*LITERT, "absl-py>=1.4", "scikit-learn>=1.3", "matplotlib>=3.7"]
-TEST = [*DEMO, "pytest>=7.4", "pytest-xdist>=3.3", "hypothesis>=6.80"]
+TEST = [
+    *DEMO,
+    "setuptools>=68",
+    "pytest>=7.4",
+    "pytest-xdist>=3.3",
+    "hypothesis>=6.80",
+]
 
 EXTRAS = {
     "export": LITERT,

@@ -1,0 +1,45 @@
+"""Opens and runs `.tflite` files: LiteRT, or TensorFlow's own interpreter."""
+
+import warnings
+
+from .quiet import quiet_stderr
+
+SIGNATURE = "serving_default"
+
+
+def open_interpreter(path, threads=None):
+    """Returns an interpreter for the `.tflite` file at `path`.
+
+    `ai-edge-litert` runs it where it is installed, TensorFlow's interpreter
+    where it is not. Tensors are not allocated yet: free sizes stand at 1, which
+    not every network can compute on.
+
+    Args:
+        path: `str` or `os.PathLike` of the file.
+        threads: int, threads of the interpreter; `None` leaves it the choice.
+    """
+    interpreter_class = _interpreter_class()
+    # Both announce their delegates on stderr.
+    with quiet_stderr(), warnings.catch_warnings():
+        # TensorFlow's interpreter says that LiteRT is its successor.
+        warnings.filterwarnings(
+            "ignore", message=r"\s*Warning: tf\.lite\.Interpreter"
+        )
+        return interpreter_class(model_path=str(path), num_threads=threads)
+
+
+def run_interpreter(interpreter, inputs):
+    """Runs the model's signature on a dict of arrays; returns such a dict."""
+    with quiet_stderr():
+        runner = interpreter.get_signature_runner(SIGNATURE)
+        return runner(**inputs)
+
+
+def _interpreter_class():
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        import tensorflow as tf
+
+        return tf.lite.Interpreter
+    return Interpreter

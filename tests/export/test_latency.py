@@ -1,0 +1,95 @@
+"""Latencies: numbers that follow the work, and refusals."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from keras_chex.export.latency import Comparison, benchmark, compare_latency
+from keras_chex.export.tflite import export_tflite
+from tests.export import models
+
+
+def conv_model(filters, name):
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Conv2D(filters, 3, activation="relu"),
+            keras.layers.Conv2D(filters, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+        ],
+        name=name,
+    )
+
+
+def test_smaller_network_is_faster_and_smaller():
+    small, large = conv_model(8, "small"), conv_model(64, "large")
+    comparison = compare_latency([small, large], runs=20)
+    assert [result.name for result in comparison.results] == ["small", "large"]
+    assert comparison.ratios[0] == 1.0
+    assert comparison.ratios[1] > 2.0
+    assert comparison.results[0].bytes < comparison.results[1].bytes
+
+
+def test_larger_batches_take_longer(tmp_path):
+    path = export_tflite(conv_model(32, "conv"), tmp_path / "conv.tflite")
+    one = benchmark(path, runs=20)
+    sixteen = benchmark(path, batch_size=16, runs=20)
+    assert sixteen.median_ms > 4 * one.median_ms
+    assert sixteen.batch_size == 16
+
+
+def test_result_says_how_it_was_measured(tmp_path):
+    path = export_tflite(models.image_model(), tmp_path / "model.tflite")
+    result = benchmark(str(path), threads=2, runs=15, warmup=1)
+    assert result.name == "model.tflite"
+    assert result.bytes == path.stat().st_size
+    assert (result.threads, result.batch_size, result.runs) == (2, 1, 15)
+    assert 0 < result.median_ms <= result.p90_ms
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.runs = 3
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_structure_of_inputs_is_timed(name):
+    assert benchmark(models.MODELS[name](), runs=1, warmup=1).median_ms > 0
+
+
+def test_table_has_one_line_per_file():
+    first = benchmark(models.image_model(), runs=2, warmup=1)
+    second = dataclasses.replace(first, median_ms=2 * first.median_ms)
+    lines = str(Comparison((first, second))).splitlines()
+    assert len(lines) == 3
+    assert lines[1].split()[5] == "1.00"
+    assert lines[2].split()[5] == "2.00"
+
+
+def test_unknown_file_is_refused(tmp_path):
+    with pytest.raises(
+        ValueError,
+        match="must be an existing '.tflite' file or a Keras model. Received: ",
+    ):
+        benchmark(tmp_path / "missing.tflite")
+
+
+@pytest.mark.parametrize(
+    "argument", ["threads", "batch_size", "runs", "warmup"]
+)
+@pytest.mark.parametrize("value", [0, -1, 2.0, True, None])
+def test_numbers_must_be_positive_integers(argument, value):
+    with pytest.raises(
+        ValueError,
+        match=f"Argument `{argument}` must be a positive integer. Received: ",
+    ):
+        benchmark("unread.tflite", **{argument: value})
+
+
+def test_empty_list_is_refused():
+    with pytest.raises(ValueError, match="at least one file or model"):
+        compare_latency([])
+
+
+def test_other_objects_are_refused():
+    with pytest.raises(TypeError, match="must be a `keras.Model`"):
+        benchmark(np.zeros(3))

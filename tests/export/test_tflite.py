@@ -1,0 +1,152 @@
+"""TFLite files: what is written runs and computes the same, or is not kept."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_chex.export.litert import open_interpreter, run_interpreter
+from keras_chex.export.tflite import export_tflite
+from tests.export import models
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_written_file_is_the_only_trace(name, tmp_path):
+    model = models.MODELS[name]()
+    export_tflite(model, tmp_path / "model.tflite")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+
+
+def test_outputs_equal_those_of_keras_at_another_batch_size(tmp_path):
+    model = models.image_model()
+    images = np.random.default_rng(1).normal(size=(7, 8, 8, 3))
+    images = images.astype("float32")
+    path = export_tflite(model, str(tmp_path / "model.tflite"))
+    received = run_interpreter(open_interpreter(path), {"image": images})
+    expected = model(images, training=False)
+    np.testing.assert_allclose(received["output_0"], expected, atol=1e-4)
+
+
+def test_outputs_are_told_apart_by_name(tmp_path):
+    model = models.dict_inputs_and_outputs()
+    rng = np.random.default_rng(1)
+    inputs = {
+        name: rng.normal(size=(3, 4)).astype("float32")
+        for name in ("zebra", "apple")
+    }
+    path = export_tflite(model, tmp_path / "model.tflite")
+    received = run_interpreter(open_interpreter(path), inputs)
+    expected = model(inputs, training=False)
+    assert received.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(received[name], values, atol=1e-4)
+
+
+def test_first_run_is_at_batch_one(tmp_path):
+    path = export_tflite(models.image_model(), tmp_path / "model.tflite")
+    (detail,) = open_interpreter(path).get_input_details()
+    assert detail["shape"].tolist() == [1, 8, 8, 3]
+    assert detail["shape_signature"].tolist() == [-1, 8, 8, 3]
+
+
+def wide_model():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(10),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("quantize", "share"), [("float16", 0.6), ("dynamic", 0.4)]
+)
+def test_quantized_file_is_smaller(quantize, share, tmp_path):
+    model = wide_model()
+    plain = export_tflite(model, tmp_path / "plain.tflite")
+    small = export_tflite(model, tmp_path / "small.tflite", quantize)
+    assert small.stat().st_size < share * plain.stat().st_size
+
+
+def test_unknown_quantization_names_the_known_ones(tmp_path):
+    with pytest.raises(
+        ValueError,
+        match=r"Argument `quantize` must be one of \[None, 'float16', "
+        r"'dynamic'\]. Received: quantize='int4'",
+    ):
+        export_tflite(models.image_model(), tmp_path / "m.tflite", "int4")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_model_is_written_in_float32(policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = models.image_model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    export_tflite(model, tmp_path / "model.tflite")
+    assert model.layers[1].dtype_policy.name == policy
+
+
+def test_difference_is_an_error_and_keeps_the_earlier_file(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"earlier")
+    with pytest.raises(
+        RuntimeError,
+        match="The TFLite file does not compute what the model computes: "
+        r"output 'output_0' differs by .* Nothing was kept",
+    ):
+        export_tflite(models.unfaithful_model(), path)
+    assert path.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def pooled_volume_model():
+    inputs = keras.Input((6, 6, 6, 2))
+    x = keras.layers.MaxPooling3D(2)(keras.layers.Conv3D(4, 3)(inputs))
+    return keras.Model(inputs, x)
+
+
+def test_operation_that_litert_lacks_is_named(tmp_path):
+    with pytest.raises(
+        RuntimeError,
+        match="LiteRT lacks operations of this model: MaxPool3D. "
+        "Replace them, or write a SavedModel with `export_saved_model`",
+    ):
+        export_tflite(pooled_volume_model(), tmp_path / "model.tflite")
+    assert not any(tmp_path.iterdir())
+
+
+def test_tensorflow_runs_the_file_where_litert_is_missing(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    path = export_tflite(models.image_model(), tmp_path / "model.tflite")
+    assert isinstance(open_interpreter(path), tf.lite.Interpreter)
+
+
+def test_examples_are_what_outputs_are_compared_on(tmp_path):
+    model = models.embedding_model()
+    path = export_tflite(
+        model,
+        tmp_path / "model.tflite",
+        representative_data=np.full((5, 6), 19),
+    )
+    assert path.is_file()
+
+
+def test_unwritable_path_is_refused_before_the_work(tmp_path):
+    with pytest.raises(ValueError, match="must end with '.tflite'"):
+        export_tflite(models.unfaithful_model(), tmp_path / "model.lite")
+
+
+def test_chatter_of_the_converter_stays_off_the_terminal(tmp_path, capfd):
+    export_tflite(models.image_model(), tmp_path / "model.tflite")
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == ""
