@@ -1,0 +1,1 @@
+"""The mathematics of channel exploration: arrays in, arrays out, no Keras."""

@@ -1,0 +1,334 @@
+"""Decides one exploration step: allocate, prune, regrow (Algorithm 1)."""
+
+import concurrent.futures
+import dataclasses
+import os
+
+import numpy as np
+
+from keras_chex.algorithms.allocation import allocate, uniform_share
+from keras_chex.algorithms.criteria import (
+    as_columns,
+    check_criterion,
+    gram_of,
+    l1_norm,
+    score_channels,
+    top_k_mask,
+)
+from keras_chex.algorithms.grid import WidthGrid
+from keras_chex.algorithms.regrow import (
+    FORMS,
+    regrow_probabilities,
+    residuals,
+    sample_channels,
+)
+from keras_chex.algorithms.schedules import regrow_count
+
+SAMPLINGS = ("importance", "uniform", "none")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GroupArrays:
+    """What an exploration step reads of one channel group.
+
+    Attributes:
+        name: str, for messages.
+        columns: float array of shape `(rows, size)`: the producers' kernels
+            as matrices, each divided by its Frobenius norm, stacked. Live
+            values for active units, remembered ones for dormant units.
+        scale: float array of shape `(size,)`, the BatchNorm scales or their
+            stand-in, or `None`.
+        active: bool array of shape `(size,)`.
+        min_width: int, the group never gets narrower.
+    """
+
+    name: str
+    columns: np.ndarray
+    scale: np.ndarray | None
+    active: np.ndarray
+    min_width: int = 1
+
+    def __post_init__(self):
+        shapes = {"columns": np.shape(self.columns)[1:]}
+        if self.scale is not None:
+            shapes["scale"] = np.shape(self.scale)
+        for name, shape in shapes.items():
+            if shape != (self.size,):
+                raise ValueError(
+                    f"Argument `{name}` must have one entry per unit of group "
+                    f"{self.name!r} on its last axis. Received: shape "
+                    f"{np.shape(getattr(self, name))} for {self.size} units"
+                )
+
+    @property
+    def size(self):
+        """Number of units, active and dormant."""
+        return len(self.active)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExplorationResult:
+    """What an exploration step decided; one entry per group in each tuple.
+
+    Attributes:
+        active: tuple of bool arrays, the units that are active from now on:
+            kept or regrown.
+        kept: tuple of bool arrays, active before and after pruning.
+        regrown: tuple of bool arrays, dormant after pruning and brought back.
+        widths: int array of shape `(groups,)`, the allocated widths, which
+            meet the limit. `active` is wider by what was regrown.
+        cost_before: int, cost of the units that were active.
+        cost_allocated: int, cost of `widths`.
+        cost_after: int, cost of `active`.
+    """
+
+    active: tuple
+    kept: tuple
+    regrown: tuple
+    widths: np.ndarray
+    cost_before: int
+    cost_allocated: int
+    cost_after: int
+
+
+def initial_subset(groups, cost, limit, *, regrow, round_to=1):
+    """Chooses the sub-model that training starts from.
+
+    Every group gets the same share of its width, `min(1, r + regrow)`, where
+    `r` is the uniform share that the limit pays for (the paper's
+    `1 - (S - delta_0)`), and keeps its columns of largest L1 norm.
+
+    Args:
+        groups: list of `GroupArrays`.
+        cost: `QuadraticCost`.
+        limit: number, cost of the final model.
+        regrow: float in [0, 1], the initial regrow fraction.
+        round_to: int; widths are multiples of it, or the full size.
+
+    Returns:
+        List of bool arrays, one per group.
+
+    Raises:
+        ValueError: If an argument is out of range or the limit unreachable.
+
+    Example:
+
+    >>> from keras_chex.algorithms.cost import channel_count_cost
+    >>> columns = np.array([[1.0, -9.0, 3.0, 2.0]])
+    >>> group = GroupArrays("conv", columns, None, np.ones(4, dtype=bool))
+    >>> initial_subset([group], channel_count_cost([4]), 1, regrow=0.25)
+    [array([False,  True,  True, False])]
+    """
+    grid = _grid(groups, round_to)
+    regrow_count(regrow, 1)  # the check of `regrow`
+    share = uniform_share(grid.sizes, cost, limit, min_widths=grid.lowest)
+    widths = grid.nearest(np.minimum(1.0, share + regrow) * grid.sizes)
+    return [
+        top_k_mask(l1_norm(group.columns), width)
+        for group, width in zip(groups, widths, strict=True)
+    ]
+
+
+def explore(
+    groups,
+    cost,
+    limit,
+    *,
+    regrow_fraction,
+    criterion="css",
+    sampling="importance",
+    form="scale_free",
+    allocation="bn_scale",
+    blend=1.0,
+    floor=None,
+    round_to=1,
+    seed=0,
+    step=0,
+    workers=None,
+):
+    """Prunes every group to its share of the limit and regrows some units.
+
+    1. `allocate` gives every group a width under the limit.
+    2. The units of largest score under `criterion` stay, out of the active.
+       If the width exceeds the number of active units, all of these stay.
+    3. `ceil(regrow_fraction * size)` units, and those missing in 2, come back
+       from the rest, drawn by `sampling`. The new width is rounded up to a
+       multiple of `round_to`, or is the full size.
+
+    With `regrow_fraction=0` the new widths are the allocated ones. The draw
+    depends on `(seed, step, index of the group)` only.
+
+    Args:
+        groups: list of `GroupArrays`.
+        cost: `QuadraticCost`.
+        limit: number, cost of the final model.
+        regrow_fraction: float in [0, 1].
+        criterion: see `score_channels`.
+        sampling: `"importance"` (by the residuals), `"uniform"`, or `"none"`
+            (nothing is regrown; missing units are those of largest residual).
+        form: how residuals become probabilities, see `regrow_probabilities`.
+            The columns come normalised, on which the paper's softmax is
+            nearly uniform; the default does not depend on their scale.
+        allocation: see `allocate`.
+        blend: see `allocate`.
+        floor: see `allocate`.
+        round_to: int; widths are multiples of it, or the full size.
+        seed: int, at least 0.
+        step: int, at least 0, for example the optimizer's iterations.
+        workers: int, threads over the groups; all cores if omitted.
+
+    Returns:
+        `ExplorationResult`.
+
+    Raises:
+        ValueError: If an argument is out of range or the limit unreachable.
+
+    Example:
+
+    >>> from keras_chex.algorithms.cost import channel_count_cost
+    >>> columns = np.diag([1.0, 4.0, 3.0, 2.0])
+    >>> group = GroupArrays("conv", columns, None, np.ones(4, dtype=bool))
+    >>> result = explore([group], channel_count_cost([4]), 2,
+    ...                  regrow_fraction=0.25, seed=1)
+    >>> result.kept[0]
+    array([False,  True,  True, False])
+    >>> int(result.regrown[0].sum()), result.cost_allocated, result.cost_after
+    (1, 2, 3)
+
+    Reference:
+
+    - [Hou et al., 2022](https://arxiv.org/abs/2203.15794), Algorithm 1
+    """
+    check_criterion(criterion)
+    _check_sampling(sampling, form)
+    regrow_count(regrow_fraction, 1)  # the check of `regrow_fraction`
+    grid = _grid(groups, round_to)
+    widths = allocate(
+        [_live_scale(group) for group in groups],
+        grid.sizes,
+        cost,
+        limit,
+        allocation=allocation,
+        min_widths=[group.min_width for group in groups],
+        round_to=round_to,
+        blend=blend,
+        floor=floor,
+    )
+    if sampling == "none":
+        regrow_fraction = 0.0
+    wanted = [regrow_count(regrow_fraction, size) for size in grid.sizes]
+    new_widths = np.where(wanted, grid.at_least(widths + wanted), widths)
+
+    def decide(index):
+        rng = np.random.default_rng([seed, step, index])
+        return _prune_and_regrow(
+            groups[index],
+            widths[index],
+            new_widths[index],
+            criterion,
+            sampling,
+            form,
+            rng,
+        )
+
+    decided = _for_each_group(decide, groups, workers)
+    kept, regrown = zip(*decided, strict=True)
+    before = np.array([np.sum(group.active) for group in groups])
+    return ExplorationResult(
+        active=tuple(a | b for a, b in decided),
+        kept=kept,
+        regrown=regrown,
+        widths=widths,
+        cost_before=cost(before),
+        cost_allocated=cost(widths),
+        cost_after=cost(new_widths),
+    )
+
+
+def _prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
+    """Returns the kept and the regrown units of one group."""
+    columns = as_columns(group.columns)
+    active = np.asarray(group.active, dtype=bool)
+    gram = _shared_gram(columns, active, width, criterion)
+    if width < active.sum():
+        kept = _keep(columns, active, group.scale, width, criterion, gram, rng)
+    else:
+        kept = active.copy()
+    count = new_width - kept.sum()
+    if count == 0:
+        return kept, np.zeros_like(kept)
+    if sampling == "uniform":
+        distance, form = np.zeros(kept.size), "uniform"
+    else:
+        distance = residuals(columns, kept, gram=gram)
+    if sampling == "none":
+        candidates = np.where(kept, -1.0, distance)
+        return kept, top_k_mask(candidates, count)
+    probabilities = regrow_probabilities(distance, ~kept, form)
+    return kept, sample_channels(probabilities, count, rng)
+
+
+def _keep(columns, active, scale, width, criterion, gram, rng):
+    """Marks the `width` best of the active units."""
+    live = columns[:, active]
+    scores = score_channels(
+        criterion,
+        live,
+        None if scale is None else np.asarray(scale)[active],
+        width,
+        rng,
+        gram=None if gram is None else gram_of(columns, active, gram),
+    )
+    norms = np.sqrt(np.einsum("ij,ij->j", live, live))
+    kept = np.zeros(active.size, dtype=bool)
+    kept[active] = top_k_mask(scores, width, tie_break=norms)
+    return kept
+
+
+def _shared_gram(columns, active, width, criterion):
+    """Gram matrix of all columns, where both pruning and regrowing use it."""
+    rows, size = columns.shape
+    if criterion == "css" and width < active.sum() and size <= rows:
+        return columns.T @ columns
+    return None
+
+
+def _for_each_group(decide, groups, workers):
+    """Calls `decide(index)` in threads, the most expensive groups first."""
+    order = np.argsort([-group.size for group in groups], kind="stable")
+    workers = workers or os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = {index: pool.submit(decide, index) for index in order}
+        return [futures[index].result() for index in range(len(groups))]
+
+
+def _live_scale(group):
+    if group.scale is None:
+        return None
+    return np.where(group.active, np.abs(group.scale), 0.0)
+
+
+def _grid(groups, round_to):
+    if not groups:
+        raise ValueError(
+            "Argument `groups` must hold at least one channel group. "
+            "Received: an empty list"
+        )
+    return WidthGrid(
+        np.array([group.size for group in groups]),
+        np.array([group.min_width for group in groups]),
+        round_to,
+    )
+
+
+def _check_sampling(sampling, form):
+    if sampling not in SAMPLINGS:
+        raise ValueError(
+            f"Argument `sampling` must be one of {list(SAMPLINGS)}. "
+            f"Received: sampling={sampling!r}"
+        )
+    if form not in FORMS:
+        raise ValueError(
+            f"Argument `form` must be one of {list(FORMS)}. "
+            f"Received: form={form!r}"
+        )
