@@ -1,0 +1,122 @@
+"""Flags that the programs share; those of the exploration are named like the
+arguments of `ChexScheduler`."""
+
+import sys
+
+from absl import flags
+
+import keras_chex
+
+DEFAULT_FLOPS = 0.5
+
+
+def define_exploration(interval, end):
+    """Defines the flags of `ChexScheduler`.
+
+    Args:
+        interval: number, default of `--interval`, in epochs.
+        end: float, default of `--end`, share of the run.
+    """
+    flags.DEFINE_float(
+        "flops",
+        None,
+        "Share of the dense FLOPs that the final model keeps. "
+        f"{DEFAULT_FLOPS} if no budget is given.",
+    )
+    flags.DEFINE_float(
+        "params", None, "Share of the dense parameters, instead of --flops."
+    )
+    flags.DEFINE_float(
+        "sparsity", None, "Share of channels removed, instead of --flops."
+    )
+    flags.DEFINE_float(
+        "regrow", 0.3, "Share of a group's channels regrown in the first step."
+    )
+    flags.DEFINE_float(
+        "interval", interval, "Epochs between two exploration steps."
+    )
+    flags.DEFINE_float(
+        "end", end, "Share of the run after which channels stay as they are."
+    )
+    flags.DEFINE_string("criterion", "css", "Which channels stay: css, l1, ...")
+    flags.DEFINE_string(
+        "sampling", "importance", "Which channels return: importance, uniform."
+    )
+    flags.DEFINE_string(
+        "restore", "mru", "Values of returning channels: mru, zeros, random."
+    )
+    flags.DEFINE_string(
+        "allocation", "bn_scale", "How widths are shared between groups."
+    )
+    flags.DEFINE_integer("min_channels", 1, "Least channels of any group.")
+    flags.DEFINE_integer("round_to", 1, "Widths are multiples of this.")
+
+
+def scheduler(values, seed, **changes):
+    """Builds the callback that the flags describe.
+
+    Args:
+        values: `absl.flags.FLAGS`, parsed.
+        seed: int.
+        **changes: arguments that differ from the flags.
+
+    Returns:
+        A `keras_chex.ChexScheduler`.
+    """
+    budgets = {
+        name: getattr(values, name)
+        for name in ("flops", "params", "sparsity")
+        if getattr(values, name) is not None
+    }
+    arguments = {
+        name: getattr(values, name)
+        for name in (
+            "regrow",
+            "interval",
+            "end",
+            "criterion",
+            "sampling",
+            "restore",
+            "allocation",
+            "min_channels",
+            "round_to",
+        )
+    }
+    return keras_chex.ChexScheduler(
+        **(budgets or {"flops": DEFAULT_FLOPS}),
+        **{**arguments, **changes},
+        seed=seed,
+    )
+
+
+def apply_smoke(values, defaults):
+    """Takes the values of a smoke test for all flags that were not given.
+
+    Args:
+        values: `absl.flags.FLAGS`, parsed.
+        defaults: dict from a flag to its value in a smoke test.
+    """
+    if values.smoke:
+        for name, value in defaults.items():
+            values.set_default(name, value)
+
+
+def settings(values, program):
+    """What decides the result of a run.
+
+    Args:
+        values: `absl.flags.FLAGS`, parsed.
+        program: string, `__name__` of the program.
+
+    Returns:
+        Dict of the program's own flags and of the exploration's, without the
+        places where data and results lie.
+    """
+    modules = (sys.modules[program], sys.modules[__name__])
+    by_module = values.flags_by_module_id_dict()
+    return {
+        flag.name: flag.value
+        for module in modules
+        for flag in by_module.get(id(module), ())
+        if flag.name not in ("workdir", "data_dir")
+    }

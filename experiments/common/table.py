@@ -1,0 +1,72 @@
+"""The table at the end of an experiment: one column for every contender."""
+
+import statistics
+
+ROWS = (
+    ("test accuracy", "accuracy", lambda v: f"{100 * v:.2f} %"),
+    ("FLOPs (multiply-adds)", "flops", lambda v: f"{v / 1e6:.3f} M"),
+    ("parameters", "params", lambda v: f"{v:,.0f}"),
+    (".tflite bytes", "tflite_bytes", lambda v: f"{v:,.0f}"),
+    ("LiteRT latency, 1 thread", "latency_ms", lambda v: f"{v:.3f} ms"),
+    ("training time", "train_seconds", lambda v: f"{v:.0f} s"),
+)
+
+
+def results_table(results):
+    """Renders the results of one or several seeds.
+
+    Args:
+        results: dict from the contender's name to a list of dicts, one for
+            every seed, with the keys of `ROWS`. The first contender is the
+            one that the others are compared with.
+
+    Returns:
+        String. With several seeds the numbers are means; the accuracy has
+        its standard deviation over the seeds.
+
+    Example:
+
+    >>> dense = dict(accuracy=0.98, flops=2e6, params=1000,
+    ...              tflite_bytes=9000, latency_ms=0.2, train_seconds=30)
+    >>> chex = dense | {"flops": 1e6}
+    >>> print(results_table({"dense": [dense], "CHEX": [chex]}))
+                                dense             CHEX
+    test accuracy             98.00 %          98.00 %
+    FLOPs (multiply-adds)     2.000 M  1.000 M (0.500)
+    parameters                  1,000    1,000 (1.000)
+    .tflite bytes               9,000    9,000 (1.000)
+    LiteRT latency, 1 thread 0.200 ms 0.200 ms (1.000)
+    training time                30 s     30 s (1.000)
+    """
+    reference = next(iter(results))
+    columns = [["", *(title for title, _, _ in ROWS)]]
+    for name, runs in results.items():
+        cells = [
+            _cell(runs, results[reference], key, form, name != reference)
+            for _, key, form in ROWS
+        ]
+        columns.append([name, *cells])
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for first, *cells in zip(*columns, strict=True):
+        padded = [first.ljust(widths[0])]
+        padded += [c.rjust(w) for c, w in zip(cells, widths[1:], strict=True)]
+        lines.append(" ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def mean(runs, key):
+    """Mean of one number over the seeds."""
+    return statistics.fmean(run[key] for run in runs)
+
+
+def _cell(runs, reference, key, form, with_ratio):
+    value = mean(runs, key)
+    if key == "accuracy":
+        if len(runs) == 1:
+            return form(value)
+        spread = statistics.stdev(run[key] for run in runs)
+        return f"{100 * value:.2f} ± {100 * spread:.2f} %"
+    if not with_ratio:
+        return form(value)
+    return f"{form(value)} ({value / mean(reference, key):.3f})"

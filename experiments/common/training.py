@@ -1,0 +1,178 @@
+"""Training of one contender, from wherever it was interrupted."""
+
+import time
+
+import keras
+
+import keras_chex
+
+from . import pipeline
+from .recipe import compile_model
+from .run_directory import read_rows, replacing, write_rows
+
+STATE_PATTERN = "state-*.weights.h5"
+
+
+def train(model, images, recipe, directory, callbacks=(), backup_every=1):
+    """Trains a model by the recipe and leaves `history.csv` behind.
+
+    The test set is scored after every epoch, for the curves alone: no decision
+    depends on it, and the last epoch's weights are the result.
+
+    Args:
+        model: a `keras.Model` with logits, wrapped or plain, not compiled.
+        images: an `ImageSet`.
+        recipe: a `Recipe`.
+        directory: `pathlib.Path` of this contender.
+        callbacks: Keras callbacks, called before the history is written.
+        backup_every: int, epochs between two saved states.
+
+    Returns:
+        List of dicts, the rows of `history.csv`: one for every epoch.
+    """
+    steps = pipeline.steps_per_epoch(len(images.train[0]), recipe.batch_size)
+    compile_model(model, recipe, steps)
+    backup = Backup(directory / "backup", backup_every)
+    first_epoch = backup.restore(model)
+    batches = pipeline.train_batches(
+        *images.train,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        first_epoch=first_epoch,
+        shift=recipe.shift,
+        flip=images.flip,
+    )
+    history = directory / "history.csv"
+    if first_epoch < recipe.epochs:
+        model.fit(
+            batches,
+            steps_per_epoch=steps,
+            epochs=recipe.epochs,
+            initial_epoch=first_epoch,
+            validation_data=pipeline.evaluation_batches(*images.test),
+            callbacks=[*callbacks, HistoryFile(history), backup],
+            shuffle=False,
+            verbose=0,
+        )
+    return read_rows(history)
+
+
+class Backup(keras.callbacks.Callback):
+    """Saves weights, optimizer and epoch together, in one file.
+
+    The epoch is part of the file's name, so there is no moment at which the
+    weights of one epoch stand beside the number of another.
+
+    Args:
+        directory: `pathlib.Path`, holds nothing else.
+        every: int, epochs between two saved states.
+    """
+
+    def __init__(self, directory, every=1):
+        super().__init__()
+        self.directory = directory
+        self.every = every
+
+    def restore(self, model):
+        """Loads the newest state into a compiled model.
+
+        Returns:
+            int, number of epochs that this state has behind it.
+        """
+        states = sorted(self.directory.glob(STATE_PATTERN))
+        if not states:
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(states[-1])
+        return int(states[-1].name.split("-")[1].split(".")[0])
+
+    def on_epoch_end(self, epoch, logs=None):
+        epoch += 1
+        if epoch % self.every and epoch < self.params["epochs"]:
+            return
+        older = list(self.directory.glob(STATE_PATTERN))
+        path = self.directory / STATE_PATTERN.replace("*", f"{epoch:05d}")
+        with replacing(path) as beside:
+            self.model.save_weights(beside)
+        for state in older:
+            if state != path:
+                state.unlink()
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Keeps `history.csv`: one row per epoch, written after every epoch.
+
+    Rows of epochs that were lost with an interruption are dropped when
+    training goes on before them. The column `seconds` is the time of training,
+    exploration steps included, without the evaluation.
+
+    Args:
+        path: path of the file.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self._rows = []
+        self._seconds = 0.0
+        self._clock = 0.0
+
+    def on_train_begin(self, logs=None):
+        self._rows = read_rows(self.path)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._seconds, self._clock = 0.0, time.perf_counter()
+
+    def on_test_begin(self, logs=None):
+        self._seconds += time.perf_counter() - self._clock
+
+    def on_test_end(self, logs=None):
+        self._clock = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._seconds += time.perf_counter() - self._clock
+        row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        row["seconds"] = round(self._seconds, 3)
+        kept = [r for r in self._rows if r["epoch"] <= epoch]
+        self._rows = [*kept, row]
+        write_rows(self.path, self._rows)
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """Prints one line every few epochs.
+
+    Args:
+        title: string, begins the line.
+        every: int, epochs between two lines; the last epoch always has one.
+    """
+
+    def __init__(self, title, every=1):
+        super().__init__()
+        self.title = title
+        self.every = every
+
+    def on_epoch_end(self, epoch, logs=None):
+        epoch, epochs = epoch + 1, self.params["epochs"]
+        if epoch % self.every and epoch < epochs:
+            return
+        line = (
+            f"{self.title}  epoch {epoch:>{len(str(epochs))}}/{epochs}"
+            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
+            f"  test {logs['val_accuracy']:.4f}"
+        )
+        if "chex/flops" in logs:
+            line += f"  FLOPs {logs['chex/flops']:.3f}"
+        print(line, flush=True)
+
+
+class ChannelLog(keras.callbacks.Callback):
+    """Logs the active units of every channel group, every epoch.
+
+    The keys are `channels/<group>`. Stands behind `ChexScheduler` in the list
+    of callbacks and before whatever writes the logs.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        active = keras_chex.active_channels(self.model)
+        for group, units in active.items():
+            logs[f"channels/{group}"] = float(units.sum())
