@@ -1,0 +1,19 @@
+"""Prunes and regrows channels of Keras models while they train (CHEX)."""
+
+from keras_chex.analysis.summary import flops as flops
+from keras_chex.analysis.summary import summary as summary
+from keras_chex.graph.channel_ids import Channels as Channels
+from keras_chex.graph.channel_ids import Opaque as Opaque
+from keras_chex.graph.groups import ChannelGroup as ChannelGroup
+from keras_chex.graph.rule import Axis as Axis
+from keras_chex.graph.rule import Rule as Rule
+from keras_chex.graph.rule import register_rule as register_rule
+from keras_chex.layers.active import active_channels as active_channels
+from keras_chex.layers.active import channel_groups as channel_groups
+from keras_chex.layers.active import set_active as set_active
+from keras_chex.layers.chex_wrapper import ChexWrapper as ChexWrapper
+from keras_chex.layers.wrapped_model import refresh as refresh
+from keras_chex.surgery.strip import strip as strip
+from keras_chex.surgery.wrap import wrap as wrap
+
+__version__ = "0.1.0"

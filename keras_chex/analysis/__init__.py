@@ -1,0 +1,1 @@
+"""Floor 2: FLOPs and parameters of any choice of channels, summaries."""

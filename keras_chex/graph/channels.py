@@ -1,0 +1,265 @@
+"""Reads the channel flow of a model: who makes, carries and eats channels."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_chex.graph import rules as rules
+from keras_chex.graph.channel_ids import ChannelIds
+from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.channel_ids import Opaque
+from keras_chex.graph.groups import ChannelGroup
+from keras_chex.graph.groups import gather_groups
+from keras_chex.graph.keras_nodes import functional_graph
+from keras_chex.graph.keras_nodes import input_layer
+from keras_chex.graph.keras_nodes import is_model
+from keras_chex.graph.keras_nodes import node_calls
+from keras_chex.graph.rule import Call
+from keras_chex.graph.rule import rule_for
+
+
+@dataclasses.dataclass
+class Operation:
+    """A layer or raw operation of a model, over all its calls.
+
+    Attributes:
+        layer: the Keras object.
+        name: str, its path; inner layers of a nested model are `outer/inner`.
+        rule: its `Rule`.
+        sides: dict from side to channel ids.
+        stand_in: a layer of flexible width to use instead, or None.
+        shapes: list of `(input shape, output shape)`, one per call, with the
+            batch axis.
+    """
+
+    layer: object
+    name: str
+    rule: object
+    sides: dict = dataclasses.field(default_factory=dict)
+    stand_in: object = None
+    shapes: list = dataclasses.field(default_factory=list)
+
+    @property
+    def weights(self):
+        """`{attribute: {axis: Axis}}` of the weights that are there."""
+        if not self.sides:
+            return {}
+        spec = self.inner_rule.weights(self.inner)
+        return {
+            name: axes
+            for name, axes in spec.items()
+            if getattr(self.inner, name, None) is not None
+        }
+
+    @property
+    def inner(self):
+        """The layer that holds the weights."""
+        return self.rule.inner(self.layer)
+
+    @property
+    def inner_rule(self):
+        """The rule of the layer that holds the weights."""
+        return rule_for(self.inner)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelGraph:
+    """The channels of a whole model.
+
+    Attributes:
+        operations: tuple of `Operation`, in the order of execution.
+        groups: tuple of `ChannelGroup`.
+        unit_of: int array, the unit of every channel id.
+        group_of: int array, the group of every unit, -1 for none.
+        index_of: int array, the place of every unit in its group.
+    """
+
+    operations: tuple
+    groups: tuple[ChannelGroup, ...]
+    unit_of: np.ndarray
+    group_of: np.ndarray
+    index_of: np.ndarray
+
+    def active_units(self, active):
+        """Spreads `{group name: bool array}` over all units; rest active."""
+        units = np.ones(len(self.group_of), bool)
+        for number, group in enumerate(self.groups):
+            if group.name in active:
+                members = np.flatnonzero(self.group_of == number)
+                units[members] = active[group.name][self.index_of[members]]
+        return units
+
+    def counts(self, ids):
+        """Channels of each group in a vector of ids, per unit of the group.
+
+        Returns:
+            `(counts, constant)`: int array with one entry per group, and the
+            number of channels that belong to no group.
+        """
+        groups = self.group_of[self.unit_of[ids]]
+        loose = int((groups < 0).sum())
+        totals = np.bincount(groups[groups >= 0], minlength=len(self.groups))
+        sizes = np.array([max(group.size, 1) for group in self.groups], int)
+        return totals // sizes if len(sizes) else totals, loose
+
+    def producer_channels(self, group, producer):
+        """Which output channels of a layer each unit of a group holds.
+
+        Returns:
+            int array of shape `(group.size, channels per unit)`.
+        """
+        number = self.groups.index(group)
+        ids = next(
+            op.sides["out"] for op in self.operations if op.name == producer
+        )
+        units = self.unit_of[ids]
+        positions = np.flatnonzero(self.group_of[units] == number)
+        order = np.argsort(self.index_of[units[positions]], kind="stable")
+        return positions[order].reshape(group.size, -1)
+
+
+def read_channels(model, exclude=()):
+    """Reads which channels of a model belong together.
+
+    Args:
+        model: a built functional or Sequential model, plain or wrapped.
+        exclude: layers that keep all the channels they make: a container of
+            layer names (paths for layers of nested models).
+
+    Returns:
+        A `ChannelGraph`.
+
+    Raises:
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If it is not built, or has no graph of layers.
+    """
+    functional = _check(model)
+    reader = _Reader(set(exclude))
+    tensors = {}
+    for tensor in functional.inputs:
+        name = input_layer(tensor).name
+        tensors[id(tensor)] = Opaque(f"model input '{name}'")
+    reader.run(functional, tensors, "")
+    for tensor in functional.outputs:
+        reader.freeze(tensors[id(tensor)], "model output")
+    return reader.graph()
+
+
+def _check(model):
+    if not isinstance(model, keras.Model):
+        kind = f"{type(model).__module__}.{type(model).__name__}"
+        remedy = "Build it with `keras` (Keras 3)."
+        if "tf_keras" in kind:
+            remedy = "`tf_keras` is Keras 2: rebuild the model with `keras`."
+        raise TypeError(
+            f"Argument `model` must be a Keras 3 model. Received: {kind}. "
+            + remedy
+        )
+    functional = functional_graph(model)
+    if functional is not None:
+        return functional
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise ValueError(
+            "Argument `model` must be built. Received: Sequential model "
+            f"'{model.name}' without an input shape. Add "
+            "`keras.Input(shape=...)` as its first entry, or call it once."
+        )
+    raise ValueError(
+        "Argument `model` must be a functional or Sequential model. Received: "
+        f"'{model.name}' of class {type(model).__name__}, whose `call` hides "
+        "its layers. Build it with the functional API: "
+        "`keras.Model(inputs, outputs)`."
+    )
+
+
+class _Reader:
+    def __init__(self, exclude):
+        self.exclude = exclude
+        self.ids = ChannelIds()
+        self.operations = {}
+        self.numbers = {}
+        self.is_wrapped = False
+
+    def run(self, functional, tensors, prefix):
+        for node in node_calls(functional):
+            inner = is_model(node.operation) and functional_graph(
+                node.operation
+            )
+            if inner:
+                self._open(node, inner, tensors, prefix)
+            else:
+                self._call(node, tensors, prefix + node.operation.name)
+
+    def freeze(self, tensor, reason):
+        if isinstance(tensor, Channels):
+            self.ids.freeze(tensor.ids, reason)
+
+    def _open(self, node, inner, tensors, prefix):
+        local = {
+            id(own): tensors[id(given)]
+            for own, given in zip(inner.inputs, node.inputs, strict=True)
+        }
+        self.run(inner, local, f"{prefix}{node.operation.name}/")
+        for given, own in zip(node.outputs, inner.outputs, strict=True):
+            tensors[id(given)] = local[id(own)]
+
+    def _call(self, node, tensors, name):
+        layer = node.operation
+        known = self.operations.get(id(layer))
+        if known is None:
+            known = Operation(layer, name, rule_for(layer))
+            self.operations[id(layer)] = known
+            self.numbers[id(layer)] = len(self.numbers)
+            self.is_wrapped |= known.rule.is_wrapper
+        inputs = [tensors[id(tensor)] for tensor in node.inputs]
+        number = self.numbers[id(layer)]
+        call = Call(layer, known.name, inputs, node, self.ids, number)
+        outputs = known.rule.flow(call)
+        missing = _unknown_weights(known, call)
+        if missing:
+            outputs = call.barrier(
+                f"'{known.name}' has weights its rule does not know: {missing}"
+            )
+        self._merge(known, call)
+        for tensor, channels in zip(node.outputs, outputs, strict=True):
+            tensors[id(tensor)] = channels
+
+    def _merge(self, known, call):
+        known.shapes.append((call.input_shapes[0], call.output_shapes[0]))
+        for side, ids in call.sides.items():
+            if side in known.sides:
+                self.ids.tie(known.sides[side], ids)
+            else:
+                known.sides[side] = ids
+        if known.stand_in is None:
+            known.stand_in = call.stand_in
+
+    def graph(self):
+        operations = tuple(self.operations.values())
+        for op in operations:
+            kept = op.sides.get("out", op.sides.get("in"))
+            if op.name in self.exclude and kept is not None:
+                self.ids.freeze(kept, f"'{op.name}' is excluded")
+            reason = op.rule.keeps_channels(op.layer)
+            if reason and kept is not None:
+                self.ids.freeze(kept, f"'{op.name}' {reason}")
+            if self.is_wrapped:
+                self._freeze_unwrapped(op)
+        return ChannelGraph(operations, *gather_groups(operations, self.ids))
+
+    def _freeze_unwrapped(self, op):
+        if op.rule.is_wrapper:
+            return
+        for ids in op.sides.values():
+            self.ids.freeze(ids, f"'{op.name}' is not wrapped in ChexWrapper")
+
+
+def _unknown_weights(operation, call):
+    """Names weights that no rule narrows (adapters, a subclass's own)."""
+    if not call.sides:
+        return []
+    inner = operation.inner
+    names = operation.inner_rule.weights(inner)
+    known = {id(getattr(inner, name, None)) for name in names}
+    return [w.name for w in inner.weights if id(w) not in known]

@@ -1,0 +1,209 @@
+"""The one file that touches Keras' private graph, scopes and raw operations.
+
+Everything else in the package works with the small, stable surface below, so
+that a change inside Keras is met in one place.
+"""
+
+import dataclasses
+
+import keras
+from keras.src.backend.common.variables import AutocastScope
+from keras.src.models.functional import Functional
+from keras.src.ops import nn as raw_nn
+from keras.src.ops import numpy as raw_numpy
+from keras.src.ops.function import map_graph
+from keras.src.ops.node import KerasHistory
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeCall:
+    """One call of one operation in the graph of a functional model."""
+
+    operation: object
+    inputs: tuple
+    outputs: tuple
+    arguments: object
+
+    def fill_in(self, tensors):
+        """Returns `(args, kwargs)` with tensors replaced by `tensors[id]`."""
+        return self.arguments.fill_in(tensors)
+
+    @property
+    def constants(self):
+        """Arguments, or entries of list arguments, that are not tensors."""
+        found = []
+        for value in (*self.arguments.args, *self.arguments.kwargs.values()):
+            leaves = keras.tree.flatten(value)
+            others = [x for x in leaves if not _is_symbolic(x)]
+            found += [value] if len(others) == len(leaves) else others
+        return tuple(found)
+
+
+def _is_symbolic(value):
+    return isinstance(value, keras.KerasTensor)
+
+
+def functional_graph(model):
+    """Returns the `Functional` that runs `model`, or None if there is none.
+
+    A built `Sequential` runs a functional graph of its own. A model class that
+    overrides `call` computes something else than its graph says, so it has
+    none either.
+    """
+    if isinstance(model, keras.Sequential):
+        if type(model).call is not keras.Sequential.call:
+            return None
+        return getattr(model, "_functional", None)
+    if isinstance(model, Functional) and type(model).call is Functional.call:
+        return model
+    return None
+
+
+def is_model(operation):
+    """Tells whether an operation of a graph is itself a model."""
+    return isinstance(operation, keras.Model)
+
+
+def node_calls(functional):
+    """Lists the calls of a functional graph, producers before consumers."""
+    calls = []
+    nodes_by_depth = functional._nodes_by_depth
+    for depth in sorted(nodes_by_depth, reverse=True):
+        for node in nodes_by_depth[depth]:
+            if node.operation is None or node.is_input:
+                continue
+            calls.append(
+                NodeCall(
+                    node.operation,
+                    tuple(node.input_tensors),
+                    tuple(node.output_tensors),
+                    node.arguments,
+                )
+            )
+    return calls
+
+
+def input_layer(tensor):
+    """Returns the `InputLayer` that made a model input."""
+    return tensor._keras_history.operation
+
+
+def input_structure(model):
+    """Returns the nested structure of inputs the user gave the model."""
+    return functional_graph(model)._inputs_struct
+
+
+def output_structure(model):
+    """Returns the nested structure of outputs the user gave the model."""
+    return functional_graph(model)._outputs_struct
+
+
+def raw_operation(name):
+    """Returns the class behind a raw `keras.ops` function, None if unknown.
+
+    >>> raw_operation("Add").__name__
+    'Add'
+    """
+    for module in (raw_numpy, raw_nn):
+        found = getattr(module, name, None)
+        if found is not None:
+            return found
+    return None
+
+
+def full_precision():
+    """A scope in which variables are read in their own dtype."""
+    return AutocastScope(None)
+
+
+def is_plain_functional(model):
+    """Tells whether a model is of Keras' own class, nothing overridden."""
+    return type(model) is Functional
+
+
+def copy_state(source, target):
+    """Copies all variables between two models of the same structure."""
+    pairs = zip(
+        source._flatten_layers(), target._flatten_layers(), strict=True
+    )
+    for old, new in pairs:
+        store = {}
+        old.save_own_variables(store)
+        new.load_own_variables(store)
+
+
+def replace_layers(model, replacements):
+    """Swaps layers of a model for others, in place, wherever they appear.
+
+    Args:
+        model: a functional or Sequential model, possibly nesting others.
+        replacements: dict from `id(old operation)` to the new layer. The new
+            layer takes over every call of the old one.
+    """
+    functional = functional_graph(model)
+    for operation in functional.operations:
+        if is_model(operation):
+            if functional_graph(operation) is not None:
+                replace_layers(operation, replacements)
+        elif id(operation) in replacements:
+            _take_over_calls(operation, replacements[id(operation)])
+    (
+        functional._nodes,
+        functional._nodes_by_depth,
+        functional._operations,
+        functional._operations_by_depth,
+    ) = map_graph(functional._inputs, functional._outputs)
+    for owner in {id(m): m for m in (model, functional)}.values():
+        _replace_attributes(owner, replacements)
+
+
+def _take_over_calls(old, new):
+    new._inbound_nodes = old._inbound_nodes
+    new._outbound_nodes = old._outbound_nodes
+    old._inbound_nodes, old._outbound_nodes = [], []
+    for index, node in enumerate(new._inbound_nodes):
+        node.operation = new
+        for position, tensor in enumerate(node.outputs):
+            tensor._keras_history = KerasHistory(new, index, position)
+
+
+def _replace_attributes(owner, replacements):
+    tracker = owner._tracker
+    stored = tracker.config["layers"][1]
+    for index, layer in enumerate(list(stored)):
+        new = replacements.get(id(layer))
+        if new is not None:
+            stored[index] = new
+            tracker.stored_ids["layers"].discard(id(layer))
+            tracker.stored_ids["layers"].add(id(new))
+    for operation in getattr(owner, "_operations", ()):
+        # Raw operations that became layers were not in the store.
+        if id(operation) in map(id, replacements.values()):
+            tracker.track(operation)
+    for name, value in list(vars(owner).items()):
+        swapped = _swap(value, replacements)
+        if swapped is not value:
+            object.__setattr__(owner, name, swapped)
+
+
+def _swap(value, replacements):
+    """Swaps layers in an attribute: bare, or in lists, dicts and tuples."""
+    if isinstance(value, list):
+        for index, item in enumerate(list(value)):
+            swapped = _swap(item, replacements)
+            if swapped is not item:
+                value[index] = swapped
+        return value
+    if isinstance(value, dict):
+        for key, item in list(value.items()):
+            swapped = _swap(item, replacements)
+            if swapped is not item:
+                value[key] = swapped
+        return value
+    if type(value) is tuple:
+        swapped = tuple(_swap(item, replacements) for item in value)
+        same = all(a is b for a, b in zip(swapped, value, strict=True))
+        return value if same else swapped
+    if isinstance(value, keras.Operation):
+        return replacements.get(id(value), value)
+    return value

@@ -1,0 +1,269 @@
+"""What a layer rule is, and the table of all rules."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.channel_ids import Opaque
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """How one axis of a weight follows the channels of its layer.
+
+    Attributes:
+        side: `"in"` or `"out"`: the layer's input or output channels.
+        repeat: int, every channel stands this many times in a row.
+        blocks: int, the axis carries only the first of `blocks` equal parts of
+            the channels (a grouped convolution shares it between its groups).
+    """
+
+    side: str
+    repeat: int = 1
+    blocks: int = 1
+
+    def positions(self, indices):
+        """Maps positions on the side to positions on the weight's axis.
+
+        >>> Axis("in", repeat=2).positions(np.array([0, 3]))
+        array([0, 1, 6, 7])
+        """
+        first = indices[: len(indices) // self.blocks]
+        steps = np.arange(self.repeat)
+        return (first[:, None] * self.repeat + steps).reshape(-1)
+
+    def width(self, channels):
+        """Length of the weight's axis when the side has `channels`."""
+        return channels // self.blocks * self.repeat
+
+
+IN = Axis("in")
+OUT = Axis("out")
+
+
+class Call:
+    """One call of a layer, as a rule sees it.
+
+    Attributes:
+        layer: the layer or raw operation that is called.
+        name: str, its path in the model.
+        inputs: list of `Channels` or `Opaque`, one per input tensor.
+        input_shapes: list of tuples with the batch axis.
+        output_shapes: list of tuples with the batch axis.
+        constants: tuple of the call's arguments that are not graph tensors.
+        ids: `ChannelIds`, to tie and to freeze.
+        sides: dict from side to the ids recorded for the layer's weights.
+        stand_in: a layer that does the same for any number of channels, where
+            the called one has their number baked in; else None.
+    """
+
+    def __init__(self, layer, name, inputs, node, ids, producer):
+        self.layer = layer
+        self.name = name
+        self.inputs = inputs
+        self.input_shapes = [tuple(x.shape) for x in node.inputs]
+        self.output_shapes = [tuple(x.shape) for x in node.outputs]
+        self.constants = node.constants
+        self.ids = ids
+        self.sides = {}
+        self.stand_in = None
+        self._producer = producer
+
+    def read(self, axis, index=0):
+        """Ids of an input tensor along `axis`, frozen where unknown."""
+        tensor, shape = self.inputs[index], self.input_shapes[index]
+        axis %= len(shape)
+        if isinstance(tensor, Channels) and tensor.axis == axis:
+            return tensor.ids
+        if isinstance(tensor, Channels):
+            reason = f"'{self.name}' works along another axis"
+            self.ids.freeze(tensor.ids, reason)
+        else:
+            reason = tensor.reason
+        fresh = self.ids.new(shape[axis], -1)
+        self.ids.freeze(fresh, reason)
+        return fresh
+
+    def axis_of(self, axis, index=0):
+        """Counts an axis of an input from 0."""
+        return axis % len(self.input_shapes[index])
+
+    def consume(self, axis):
+        """Like `read`, recorded as the channels the weights take in."""
+        self.sides["in"] = self.read(axis)
+        return self.sides["in"]
+
+    def produce(self, count):
+        """Makes `count` new channels, recorded as those the weights make."""
+        self.sides["out"] = self.ids.new(count, self._producer)
+        return self.sides["out"]
+
+    def barrier(self, reason):
+        """Freezes everything that comes in and hides what goes out."""
+        for tensor in self.inputs:
+            if isinstance(tensor, Channels):
+                self.ids.freeze(tensor.ids, reason)
+        self.sides, self.stand_in = {}, None
+        return [Opaque(reason) for _ in self.output_shapes]
+
+
+class Rule:
+    """What one layer type does with channels: flow, weights and config.
+
+    Subclass it and register it with `register_rule`.
+
+    Example:
+
+    >>> class Gate(keras.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.gate = self.add_weight(shape=(input_shape[-1],))
+    ...     def call(self, inputs):
+    ...         return inputs * self.gate
+    >>> @register_rule(Gate)
+    ... class GateRule(Rule):
+    ...     def flow(self, call):
+    ...         return [Channels(call.consume(-1), call.axis_of(-1))]
+    ...     def weights(self, layer):
+    ...         return {"gate": {0: IN}}
+    >>> type(rule_for(Gate())).__name__
+    'GateRule'
+    """
+
+    is_wrapper = False
+
+    def inner(self, layer):
+        """The layer that holds the weights: itself, or the wrapped one."""
+        return layer
+
+    def keeps_channels(self, layer):
+        """Why a layer keeps all channels it makes; None where it need not."""
+        return None
+
+    def flow(self, call):
+        """Follows channels through one `Call`.
+
+        Returns:
+            List of `Channels` or `Opaque`, one per output tensor.
+        """
+        raise NotImplementedError
+
+    def weights(self, layer):
+        """Names the weights that carry channels.
+
+        Returns:
+            `{attribute: {weight axis: Axis}}`; every weight of the layer must
+            be named, with an empty dict if it carries no channel.
+        """
+        return {}
+
+    def narrow_config(self, layer, config, widths):
+        """Returns `get_config()` with only some channels left.
+
+        Args:
+            layer: the full layer.
+            config: dict, a copy of its config.
+            widths: dict from side to the number of channels left.
+        """
+        return config
+
+    def input_axis(self, layer, rank):
+        """The channel axis of the input, counted from 0."""
+        return rank - 1
+
+    def uses(self, layer, input_shape, output_shape):
+        """Multiply-adds per element of each weight, for one example.
+
+        Args:
+            layer: the full layer.
+            input_shape: tuple of ints or None with the batch axis.
+            output_shape: likewise.
+
+        Returns:
+            `{attribute: int}`; weights that only add or scale are left out.
+        """
+        return {}
+
+
+class Barrier(Rule):
+    """Freezes the channels that reach a layer, with the reason."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+    def flow(self, call):
+        return call.barrier(f"'{call.name}' {self.reason}")
+
+
+_RULES = {}
+
+
+def register_rule(*layer_classes):
+    """Registers a rule for layer classes and their subclasses.
+
+    A subclass that overrides `call` is not covered: what it does with channels
+    is unknown until it gets a rule of its own.
+
+    Args:
+        *layer_classes: classes of layers or raw operations.
+
+    Returns:
+        A decorator for a subclass of `Rule`, which is instantiated once.
+
+    Raises:
+        TypeError: If a `layer_classes` entry is not a class, or the decorated
+            object is not a subclass of `Rule`.
+
+    Example:
+
+    >>> class Shift(keras.layers.Layer):
+    ...     def call(self, inputs):
+    ...         return inputs + 1.0
+    >>> @register_rule(Shift)
+    ... class ShiftRule(Rule):
+    ...     def flow(self, call):
+    ...         return call.inputs
+    >>> type(rule_for(Shift())).__name__
+    'ShiftRule'
+    """
+    for layer_class in layer_classes:
+        if not isinstance(layer_class, type):
+            raise TypeError(
+                "Arguments of `register_rule` must be layer classes. Received: "
+                f"{layer_class!r}. Write `@register_rule(MyLayer)`."
+            )
+
+    def register(rule_class):
+        if not (isinstance(rule_class, type) and issubclass(rule_class, Rule)):
+            raise TypeError(
+                "`register_rule` decorates a subclass of `keras_chex.Rule`. "
+                f"Received: {rule_class!r}"
+            )
+        rule = rule_class()
+        for layer_class in layer_classes:
+            _RULES[layer_class] = rule
+        return rule_class
+
+    return register
+
+
+def rule_for(operation):
+    """Returns the rule of a layer or raw operation.
+
+    Returns:
+        The registered rule of the nearest base class; a `Barrier` with the
+        reason if there is none, or if a class in between overrides `call`.
+    """
+    name = type(operation).__name__
+    for base in type(operation).__mro__:
+        if base in _RULES:
+            return _RULES[base]
+        if "call" in vars(base):
+            known = [b.__name__ for b in base.__mro__ if b in _RULES]
+            if known:
+                return Barrier(
+                    f"({name}) overrides `call` of {known[0]}; give it a rule"
+                )
+            break
+    return Barrier(f"has no channel rule for {name}")

@@ -1,0 +1,45 @@
+"""Which activation functions leave every channel to itself."""
+
+import keras
+
+# `glu` halves the channel axis; everything else in `keras.activations` gives
+# one output channel per input channel.
+_NOT_CHANNELWISE = {"glu", "get", "serialize", "deserialize"}
+_KNOWN = {
+    getattr(keras.activations, name)
+    for name in dir(keras.activations)
+    if not name.startswith("_") and name not in _NOT_CHANNELWISE
+}
+_KNOWN |= {
+    getattr(keras.ops, name)
+    for name in (
+        "relu relu6 sigmoid tanh silu swish gelu elu selu softplus softsign "
+        "hard_sigmoid hard_silu hard_swish leaky_relu exp square abs"
+    ).split()
+    if hasattr(keras.ops, name)
+}
+
+
+def is_channelwise(activation):
+    """Tells whether an activation works on each channel alone.
+
+    Args:
+        activation: a function, a layer or None.
+
+    Returns:
+        bool. A function that is not one of Keras' own may mix channels or hold
+        constants of their number, so the answer is False.
+
+    >>> is_channelwise(keras.activations.relu), is_channelwise(lambda x: x)
+    (True, False)
+    """
+    if activation is None:
+        return True
+    if isinstance(activation, keras.layers.Layer):
+        return type(activation).__module__.startswith("keras.")
+    return activation in _KNOWN
+
+
+def activation_name(activation):
+    """A readable name for a report."""
+    return getattr(activation, "__name__", type(activation).__name__)

@@ -1,0 +1,62 @@
+"""Rules of what leaves each channel as it is: activations, dropout, noise."""
+
+import keras
+
+from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.keras_nodes import raw_operation
+from keras_chex.graph.rule import Rule
+from keras_chex.graph.rule import register_rule
+from keras_chex.graph.rules.activation import activation_name
+from keras_chex.graph.rules.activation import is_channelwise
+
+_LAYERS = (
+    "ReLU LeakyReLU ELU Softmax Identity ActivityRegularization GaussianNoise "
+    "GaussianDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D"
+).split()
+
+_RAW = (
+    "Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus "
+    "Silu Squareplus LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu Gelu "
+    "Celu TanhShrink HardTanh HardShrink Threshold Softmax LogSoftmax Abs "
+    "Absolute Fabs Ceil Clip Cos Cosh Exp Exp2 Expm1 Floor Log Log10 Log1p "
+    "Log2 Negative Reciprocal Round Sign Sin Sinh Sqrt Square Tan Tanh Trunc "
+    "NanToNum Copy"
+).split()
+
+_known_raw = [op for op in map(raw_operation, _RAW) if op is not None]
+
+
+@register_rule(*(getattr(keras.layers, name) for name in _LAYERS), *_known_raw)
+class ElementwiseRule(Rule):
+    def flow(self, call):
+        return call.inputs[:1]
+
+
+@register_rule(keras.layers.Activation)
+class ActivationRule(Rule):
+    def flow(self, call):
+        activation = call.layer.activation
+        if is_channelwise(activation):
+            return call.inputs
+        return call.barrier(
+            f"'{call.name}' may mix channels ({activation_name(activation)})"
+        )
+
+
+@register_rule(keras.layers.Dropout)
+class DropoutRule(Rule):
+    """A `noise_shape` with the number of channels in it cannot shrink."""
+
+    def flow(self, call):
+        tensor, shape = call.inputs[0], call.layer.noise_shape
+        if shape is not None and isinstance(tensor, Channels):
+            if shape[tensor.axis] not in (None, 1):
+                return call.barrier(f"'{call.name}' has a fixed noise_shape")
+        return [tensor]
+
+
+@register_rule(
+    keras.layers.AlphaDropout
+) if hasattr(keras.layers, "AlphaDropout") else (lambda rule: rule)
+class AlphaDropoutRule(DropoutRule):
+    pass

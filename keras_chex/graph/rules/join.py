@@ -1,0 +1,108 @@
+"""Rules of what brings tensors together: element by element, or side by side."""
+
+import keras
+import numpy as np
+
+from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.channel_ids import Opaque
+from keras_chex.graph.keras_nodes import raw_operation
+from keras_chex.graph.rule import Rule
+from keras_chex.graph.rule import register_rule
+
+_RAW_JOINS = (
+    "Add Subtract Multiply Divide DivideNoNan TrueDivide FloorDivide Maximum "
+    "Minimum Power Mod Arctan2 Hypot Logaddexp"
+).split()
+_known_joins = [op for op in map(raw_operation, _RAW_JOINS) if op is not None]
+
+
+def _extent(shape, rank, axis):
+    """Size along `axis` of the broadcast result, 1 where the axis is new."""
+    own = axis - (rank - len(shape))
+    return shape[own] if own >= 0 else 1
+
+
+@register_rule(
+    keras.layers.Add,
+    keras.layers.Subtract,
+    keras.layers.Multiply,
+    keras.layers.Average,
+    keras.layers.Maximum,
+    keras.layers.Minimum,
+    *_known_joins,
+)
+class JoinRule(Rule):
+    """Channels that meet are one.
+
+    Shapes are aligned from the right. An operand with one channel is shared
+    by all channels of the others: it ties nothing and must stay.
+    """
+
+    def flow(self, call):
+        rank = len(call.output_shapes[0])
+        first, axis = None, None
+        for tensor, shape in zip(call.inputs, call.input_shapes, strict=True):
+            if not isinstance(tensor, Channels):
+                continue
+            aligned = tensor.axis + rank - len(shape)
+            if len(tensor.ids) == call.output_shapes[0][aligned]:
+                if first is None:
+                    first, axis = tensor.ids, aligned
+        if first is None:
+            return self._without_channels(call)
+        for tensor, shape in zip(call.inputs, call.input_shapes, strict=True):
+            self._meet(call, first, axis, rank, tensor, shape)
+        for constant in call.constants:
+            if _extent(np.shape(constant), rank, axis) != 1:
+                call.ids.freeze(first, f"'{call.name}' holds a constant array")
+        return [Channels(first, axis)]
+
+    def _meet(self, call, first, axis, rank, tensor, shape):
+        extent = _extent(shape, rank, axis)
+        if isinstance(tensor, Opaque):
+            if extent != 1:
+                reason = f"'{call.name}' joins it with {tensor.reason}"
+                call.ids.freeze(first, reason)
+        elif tensor.axis + rank - len(shape) != axis:
+            reason = f"'{call.name}' joins different axes"
+            call.ids.freeze(first, reason)
+            call.ids.freeze(tensor.ids, reason)
+        elif extent == len(first):
+            call.ids.tie(first, tensor.ids)
+        else:
+            call.ids.freeze(
+                tensor.ids, f"'{call.name}' shares it between all channels"
+            )
+
+    def _without_channels(self, call):
+        for tensor in call.inputs:
+            if isinstance(tensor, Channels):
+                call.ids.freeze(
+                    tensor.ids, f"'{call.name}' shares it between all channels"
+                )
+        hidden = [t for t in call.inputs if isinstance(t, Opaque)]
+        reason = hidden[0].reason if hidden else f"'{call.name}'"
+        return [Opaque(reason)]
+
+
+@register_rule(keras.layers.Concatenate, raw_operation("Concatenate"))
+class ConcatenateRule(Rule):
+    """Side by side along the channels, or along another axis."""
+
+    def flow(self, call):
+        axis = call.layer.axis % len(call.output_shapes[0])
+        known = [t for t in call.inputs if isinstance(t, Channels)]
+        if not known:
+            return [call.inputs[0]]
+        if any(np.ndim(constant) for constant in call.constants):
+            return call.barrier(f"'{call.name}' holds a constant array")
+        if all(t.axis == axis for t in known):
+            parts = [call.read(axis, i) for i in range(len(call.inputs))]
+            return [Channels(np.concatenate(parts), axis)]
+        shared = known[0].axis
+        if shared == axis:
+            return call.barrier(f"'{call.name}' joins different axes")
+        parts = [call.read(shared, i) for i in range(len(call.inputs))]
+        for part in parts[1:]:
+            call.ids.tie(parts[0], part)
+        return [Channels(parts[0], shared)]

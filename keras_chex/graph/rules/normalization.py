@@ -1,0 +1,75 @@
+"""Channel rules of normalisation layers, which carry weights per channel."""
+
+import keras
+
+from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.rule import IN
+from keras_chex.graph.rule import Rule
+from keras_chex.graph.rule import register_rule
+
+
+def _axes(layer, rank):
+    axis = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+    return [a % rank for a in axis]
+
+
+class _PerChannelRule(Rule):
+    """One entry of every weight per channel; the layer keeps channels."""
+
+    def flow(self, call):
+        axes = _axes(call.layer, len(call.input_shapes[0]))
+        tensor = call.inputs[0]
+        if isinstance(tensor, Channels) and axes != [tensor.axis]:
+            return call.barrier(f"'{call.name}' normalises axes {axes}")
+        if len(axes) != 1:
+            return [tensor]
+        return [Channels(call.consume(axes[0]), axes[0])]
+
+    def input_axis(self, layer, rank):
+        return _axes(layer, rank)[0]
+
+
+@register_rule(keras.layers.BatchNormalization)
+class BatchNormalizationRule(_PerChannelRule):
+    def weights(self, layer):
+        names = ("gamma", "beta", "moving_mean", "moving_variance")
+        return {name: {0: IN} for name in names}
+
+
+@register_rule(keras.layers.LayerNormalization)
+class LayerNormalizationRule(_PerChannelRule):
+    def weights(self, layer):
+        return {"gamma": {0: IN}, "beta": {0: IN}}
+
+
+def _is_scalar(value):
+    return getattr(value, "ndim", 0) == 0 and not isinstance(
+        value, (list, tuple)
+    )
+
+
+@register_rule(keras.layers.Rescaling)
+class RescalingRule(Rule):
+    """Scalars touch no channel; per-channel constants are a barrier."""
+
+    def flow(self, call):
+        layer = call.layer
+        if _is_scalar(layer.scale) and _is_scalar(layer.offset):
+            return call.inputs
+        return call.barrier(f"'{call.name}' holds constants per channel")
+
+
+@register_rule(keras.layers.Normalization)
+class NormalizationRule(Rule):
+    """With `axis=None` one mean and variance serve all channels."""
+
+    def flow(self, call):
+        if not _axes_of_statistics(call.layer):
+            return call.inputs
+        return call.barrier(f"'{call.name}' holds statistics per channel")
+
+
+def _axes_of_statistics(layer):
+    if layer.axis is None:
+        return ()
+    return layer.axis if isinstance(layer.axis, tuple) else (layer.axis,)

@@ -1,0 +1,91 @@
+"""Shapes of all tensors of a model for a given input shape."""
+
+import keras
+
+from keras_chex.graph.keras_nodes import functional_graph
+from keras_chex.graph.keras_nodes import is_model
+from keras_chex.graph.keras_nodes import node_calls
+
+
+def call_shapes(graph, model, input_shape=None):
+    """Finds input and output shapes of every call of every operation.
+
+    Args:
+        graph: the `ChannelGraph` of `model`.
+        model: a functional or Sequential model.
+        input_shape: tuple without the batch axis, a list of them for several
+            inputs, or None to take what the model says.
+
+    Returns:
+        `{id(layer): [(input shape, output shape), ...]}` with the batch axis.
+
+    Raises:
+        ValueError: If the sizes are not known, or `input_shape` does not fit.
+    """
+    functional = functional_graph(model)
+    if input_shape is None:
+        shapes = {id(op.layer): op.shapes for op in graph.operations}
+        used = [op for op in graph.operations if op.weights]
+        if any(
+            None in shape[1:]
+            for op in used
+            for pair in op.shapes
+            for shape in pair
+        ):
+            raise ValueError(
+                "Argument `input_shape` is needed for a model that takes any "
+                f"size. Received: None for '{model.name}' with inputs "
+                f"{[tuple(x.shape) for x in functional.inputs]}. Pass the "
+                "shape of one example, such as `input_shape=(224, 224, 3)`."
+            )
+        return shapes
+    given = input_shape
+    if not isinstance(given[0], (list, tuple)):
+        given = [given]
+    known = [tuple(x.shape) for x in functional.inputs]
+    if len(given) != len(known) or any(
+        not _fits(tuple(shape), full[1:])
+        for shape, full in zip(given, known, strict=True)
+    ):
+        raise ValueError(
+            "Argument `input_shape` must fit the inputs of the model, without "
+            f"the batch axis. Received: {input_shape} for inputs {known}"
+        )
+    tensors = {
+        id(x): keras.KerasTensor((x.shape[0], *shape), dtype=x.dtype)
+        for x, shape in zip(functional.inputs, given, strict=True)
+    }
+    found = {}
+    _run(functional, tensors, found)
+    return found
+
+
+def _fits(shape, full):
+    return len(shape) == len(full) and all(
+        isinstance(n, int) and n > 0 and m in (None, n)
+        for n, m in zip(shape, full, strict=True)
+    )
+
+
+def _run(functional, tensors, found):
+    for node in node_calls(functional):
+        layer = node.operation
+        inner = is_model(layer) and functional_graph(layer)
+        if inner:
+            local = {
+                id(own): tensors[id(given)]
+                for own, given in zip(inner.inputs, node.inputs, strict=True)
+            }
+            _run(inner, local, found)
+            outputs = [local[id(x)] for x in inner.outputs]
+        else:
+            args, kwargs = node.fill_in(tensors)
+            spec = layer.compute_output_spec(*args, **kwargs)
+            outputs = keras.tree.flatten(spec)
+            pair = (
+                tuple(tensors[id(node.inputs[0])].shape),
+                tuple(outputs[0].shape),
+            )
+            found.setdefault(id(layer), []).append(pair)
+        for old, new in zip(node.outputs, outputs, strict=True):
+            tensors[id(old)] = new

@@ -1,0 +1,164 @@
+"""Reading and choosing the active channels of a wrapped model, by group."""
+
+import numpy as np
+
+from keras_chex.graph.channels import read_channels
+from keras_chex.layers.wrapped_model import is_wrapped
+from keras_chex.layers.wrapped_model import refresh
+
+
+def channel_groups(model):
+    """Lists the channel groups of a model.
+
+    Args:
+        model: a built functional or Sequential model, plain or wrapped.
+
+    Returns:
+        List of `ChannelGroup` in the order of execution; the frozen ones say
+        why.
+
+    Raises:
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If it is not built, or has no graph of layers.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 3)),
+    ...     keras.layers.Conv2D(6, 3, name="conv"),
+    ...     keras.layers.Flatten(),
+    ...     keras.layers.Dense(2, name="logits"),
+    ... ])
+    >>> for group in channel_groups(model):
+    ...     print(group)
+    conv: 6 units, prunable; producers conv
+    logits: 2 units, kept: model output; producers logits
+    """
+    return list(read_channels(model).groups)
+
+
+def active_channels(model):
+    """Tells which units of every group are active.
+
+    Args:
+        model: a model with `ChexWrapper` layers.
+
+    Returns:
+        `{group name: bool array of shape (size,)}`, all groups included.
+
+    Raises:
+        ValueError: If no layer of `model` is wrapped.
+    """
+    graph = read_channels(model)
+    require_wrapped(model)
+    return read_active(graph)
+
+
+def read_active(graph):
+    """Like `active_channels`, for a graph that was read before."""
+    units = np.ones(len(graph.group_of), bool)
+    for op in graph.operations:
+        if not op.rule.is_wrapper:
+            continue
+        for side, ids in op.sides.items():
+            units[graph.unit_of[ids[~op.layer.active(side)]]] = False
+    active = {}
+    for number, group in enumerate(graph.groups):
+        members = np.flatnonzero(graph.group_of == number)
+        mask = np.zeros(group.size, bool)
+        mask[graph.index_of[members]] = units[members]
+        active[group.name] = mask
+    return active
+
+
+def set_active(model, active):
+    """Chooses the active units of channel groups.
+
+    The model computes with these units only from the next call on; compiled
+    functions are renewed where a width has changed. Values of units that go
+    dormant are remembered, and come back with them.
+
+    Args:
+        model: a model with `ChexWrapper` layers.
+        active: `{group name: indices or bool array of shape (size,)}`; groups
+            left out stay as they are.
+
+    Raises:
+        ValueError: If no layer is wrapped, a group is unknown or frozen, or a
+            choice is empty or out of range.
+
+    Example:
+
+    >>> import keras, keras_chex
+    >>> model = keras_chex.wrap(keras.Sequential([
+    ...     keras.Input((4,)),
+    ...     keras.layers.Dense(6, name="hidden"),
+    ...     keras.layers.Dense(2),
+    ... ]))
+    >>> set_active(model, {"hidden": [0, 2, 5]})
+    >>> active_channels(model)["hidden"]
+    array([ True, False,  True, False, False,  True])
+    """
+    graph = read_channels(model)
+    require_wrapped(model)
+    groups = {group.name: group for group in graph.groups}
+    masks = read_active(graph)
+    for name, choice in active.items():
+        if name not in groups:
+            raise ValueError(
+                "Argument `active` must name channel groups of the model. "
+                f"Received: '{name}'. The groups are {list(groups)}."
+            )
+        masks[name] = as_mask(groups[name], choice)
+    write_active(model, graph, masks)
+
+
+def write_active(model, graph, masks, restore="mru", seed=0):
+    """Like `set_active`, with checked masks and a graph read before."""
+    units = graph.active_units(masks)
+    for number, op in enumerate(graph.operations):
+        if op.rule.is_wrapper:
+            sides = {
+                side: units[graph.unit_of[ids]]
+                for side, ids in op.sides.items()
+            }
+            op.layer.set_channels(sides, restore, [*np.atleast_1d(seed), number])
+    refresh(model)
+
+
+def as_mask(group, choice):
+    """Turns indices or a bool array into a checked mask of a group."""
+    choice = np.asarray(choice)
+    if choice.dtype == bool:
+        valid, mask = choice.shape == (group.size,), choice
+    else:
+        valid = choice.ndim == 1 and choice.size > 0
+        valid = valid and choice.dtype.kind in "iu"
+        valid = valid and choice.min() >= 0 and choice.max() < group.size
+        mask = np.zeros(group.size, bool)
+        if valid:
+            mask[choice] = True
+    if not valid or not mask.any():
+        raise ValueError(
+            f"Argument `active` for group '{group.name}' must be a bool array "
+            f"of shape ({group.size},) or indices below {group.size}, with at "
+            f"least one active unit. Received: {choice!r}"
+        )
+    if group.frozen and not mask.all():
+        raise ValueError(
+            f"Argument `active` must leave group '{group.name}' whole. "
+            f"Received: {int(mask.sum())} of {group.size} units, but it is "
+            f"kept: {group.frozen}"
+        )
+    return mask
+
+
+def require_wrapped(model):
+    """Raises where a model has no `ChexWrapper` layer."""
+    if not is_wrapped(model):
+        raise ValueError(
+            "Argument `model` must have `ChexWrapper` layers. Received: "
+            f"'{model.name}' without any. Call `model = "
+            "keras_chex.wrap(model)` first."
+        )

@@ -1,0 +1,312 @@
+"""`ChexWrapper`: a layer whose channels can go dormant and come back."""
+
+import inspect
+
+import keras
+import numpy as np
+
+from keras_chex.algorithms.memory import remember
+from keras_chex.graph.rule import Barrier
+from keras_chex.graph.rule import Rule
+from keras_chex.graph.rule import register_rule
+from keras_chex.graph.rule import rule_for
+from keras_chex.layers.channel_index import decode
+from keras_chex.layers.channel_index import encode
+from keras_chex.layers.narrow_terms import NarrowConstraint
+from keras_chex.layers.narrow_terms import NarrowRegularizer
+from keras_chex.layers.narrow_twin import NarrowTwin
+from keras_chex.layers.restore import fresh_values
+
+
+@keras.saving.register_keras_serializable(package="keras_chex")
+class ChexWrapper(keras.layers.Wrapper):
+    """Wraps a layer so that only its active channels are computed.
+
+    The layer keeps its full-size weights. While some channels are dormant, the
+    call gathers the active ones and computes exactly what a smaller layer
+    would: a dormant channel does not exist in the forward pass, and costs
+    nothing. The values a channel had when it went dormant are remembered and
+    come back with it.
+
+    A wrapped layer keeps the name of the layer, and passes unknown attributes
+    (`kernel`, `filters`, ...) on to it. `keras_chex.wrap` wraps a whole model;
+    wrapping by hand works too.
+
+    Args:
+        layer: a layer that has a channel rule, such as `Conv2D`, `Dense` or
+            `BatchNormalization`.
+        exclude: bool, whether the layer keeps all channels it makes.
+        **kwargs: of `keras.layers.Layer`; `name` and `dtype` default to those
+            of `layer`.
+
+    Call arguments:
+        inputs: tensor, with as many channels as are active on the input.
+        training: bool or None, handed on where the layer takes it.
+        mask: tensor or None, handed on where the layer takes it.
+
+    Input shape:
+        That of the layer; the channel axis has the active channels.
+
+    Output shape:
+        That of the layer; the channel axis has the active channels.
+
+    Raises:
+        TypeError: If `layer` is wrapped already.
+        ValueError: If `layer` has no channel rule.
+
+    Example:
+
+    >>> wrapper = ChexWrapper(keras.layers.Dense(4))
+    >>> x = np.ones((1, 3), "float32")
+    >>> wrapper(x).shape[-1]
+    4
+    >>> wrapper.set_channels({"out": np.array([True, False, True, False])})
+    >>> wrapper(x).shape[-1]
+    2
+
+    Reference:
+
+    - [Hou et al., 2022](https://arxiv.org/abs/2203.15794)
+    """
+
+    def __init__(self, layer, exclude=False, **kwargs):
+        if isinstance(layer, ChexWrapper):
+            raise TypeError(
+                "Argument `layer` must not be wrapped already. Received: "
+                f"ChexWrapper '{layer.name}'. Wrap its `.layer` instead."
+            )
+        rule = rule_for(layer)
+        if isinstance(rule, Barrier):
+            raise ValueError(
+                "Argument `layer` must have a channel rule. Received: "
+                f"'{layer.name}', which {rule.reason}. Leave it unwrapped, or "
+                "register a rule with `keras_chex.register_rule`."
+            )
+        kwargs.setdefault("name", layer.name)
+        kwargs.setdefault("dtype", layer.dtype_policy)
+        kwargs.setdefault("activity_regularizer", layer.activity_regularizer)
+        super().__init__(layer, **kwargs)
+        self.exclude = exclude
+        self.supports_masking = layer.supports_masking
+        parameters = inspect.signature(layer.call).parameters
+        self._passes = tuple(n for n in ("training", "mask") if n in parameters)
+
+    @property
+    def rule(self):
+        """The channel rule of the wrapped layer."""
+        return rule_for(self.layer)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.full_input_shape = tuple(input_shape)
+        self.spec = {
+            name: axes
+            for name, axes in self.rule.weights(self.layer).items()
+            if getattr(self.layer, name, None) is not None
+        }
+        self.sizes = _sizes(self.layer, self.spec)
+        self.explored = self.add_weight(
+            name="explored",
+            shape=(),
+            dtype="int32",
+            initializer=keras.initializers.Constant(-1),
+            trainable=False,
+        )
+        self.channels = {
+            side: self.add_weight(
+                name=f"{side}_channels",
+                shape=(size,),
+                dtype="int32",
+                initializer=lambda shape, dtype: keras.ops.arange(
+                    shape[0], dtype=dtype
+                ),
+                trainable=False,
+            )
+            for side, size in self.sizes.items()
+        }
+        self.memory = {
+            name: self.add_weight(
+                name=f"{name}_memory",
+                shape=getattr(self.layer, name).shape,
+                dtype=getattr(self.layer, name).dtype,
+                initializer="zeros",
+                trainable=False,
+            )
+            for name in self.spec
+        }
+        self._twin = NarrowTwin(self)
+        self._narrow_terms()
+
+    def _narrow_terms(self):
+        for name in self.spec:
+            weight = getattr(self.layer, name)
+            if weight.regularizer is not None:
+                weight.regularizer = NarrowRegularizer(
+                    weight.regularizer, self._twin, name
+                )
+            if weight.constraint is not None:
+                weight.constraint = NarrowConstraint(
+                    weight.constraint, self._twin, name
+                )
+
+    def call(self, inputs, training=None, mask=None):
+        self.prepare()
+        given = {"training": training, "mask": mask}
+        kwargs = {name: given[name] for name in self._passes}
+        return self._twin.call(inputs, **kwargs)
+
+    def prepare(self):
+        """Fits the narrow twin to the stored channels, where they are known.
+
+        Inside a compiled function they are not; there the twin stays as it
+        was when the function was made.
+
+        Returns:
+            Tuple of ints: the active width of each side.
+        """
+        widths = {}
+        for side, variable in self.channels.items():
+            index = concrete(variable)
+            if index is None:
+                return tuple(self._twin.widths.values())
+            widths[side] = int((index >= 0).sum())
+        self._twin.prepare(widths)
+        return tuple(widths.values())
+
+    def active(self, side):
+        """Which channels of a side are active: bool array."""
+        return decode(keras.ops.convert_to_numpy(self.channels[side]))
+
+    def set_channels(self, active, restore="mru", seed=0):
+        """Chooses the active channels.
+
+        A weight's element is remembered when either of its channels goes
+        dormant and put back when both are active again.
+
+        Args:
+            active: `{"in": bool array, "out": bool array}`; a side left out
+                stays as it is.
+            restore: `"mru"`, the value an element had when it went dormant;
+                `"zeros"`; or `"random"`, drawn anew from its initialiser.
+            seed: int or list of ints for `"random"`.
+        """
+        before = {side: self.active(side) for side in self.channels}
+        after = {
+            side: np.asarray(active.get(side, before[side]), bool)
+            for side in before
+        }
+        for side, mask in after.items():
+            self._check_mask(side, mask)
+        if all(np.array_equal(before[s], after[s]) for s in before):
+            return
+        for name, memory in self.memory.items():
+            self._remember(name, memory, before, after, restore, seed)
+        for side, mask in after.items():
+            self.channels[side].assign(encode(mask))
+        self.prepare()
+
+    def _check_mask(self, side, mask):
+        if mask.shape != (self.sizes[side],) or not mask.any():
+            raise ValueError(
+                "Argument `active` must mark at least one of the channels of "
+                f"each side. Received: {int(mask.sum())} of shape {mask.shape} "
+                f"for side '{side}' of '{self.name}', which has "
+                f"{self.sizes[side]} channels"
+            )
+
+    def _remember(self, name, memory, before, after, restore, seed):
+        weight = getattr(self.layer, name)
+        was = element_mask(self.spec[name], weight.shape, before)
+        now = element_mask(self.spec[name], weight.shape, after)
+        value, kept = remember(
+            keras.ops.convert_to_numpy(weight),
+            keras.ops.convert_to_numpy(memory),
+            was,
+            now,
+        )
+        if restore != "mru":
+            fresh = fresh_values(self.layer, name, weight, restore, seed)
+            value = np.where(now & ~was, fresh, value)
+        weight.assign(value)
+        memory.assign(kept)
+
+    def compute_output_shape(self, input_shape):
+        if not self.built:
+            return self.layer.compute_output_shape(input_shape)
+        return self._twin.compute_output_shape(input_shape)
+
+    def __getattr__(self, name):
+        # Reached only for names the wrapper lacks: the layer's own.
+        layer = vars(self).get("layer")
+        if layer is None or name.startswith("_"):
+            raise AttributeError(
+                f"'{type(self).__name__}' object has no attribute '{name}'"
+            )
+        return getattr(layer, name)
+
+    def get_config(self):
+        return {**super().get_config(), "exclude": self.exclude}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return super().from_config(dict(config), custom_objects)
+
+
+def _sizes(layer, spec):
+    sizes = {}
+    for name, axes in spec.items():
+        shape = getattr(layer, name).shape
+        for axis, role in axes.items():
+            sizes[role.side] = shape[axis] // role.repeat * role.blocks
+    return sizes
+
+
+def element_mask(axes, shape, active):
+    """Which elements of a weight have active channels on all their axes.
+
+    Args:
+        axes: `{axis: Axis}`.
+        shape: shape of the weight.
+        active: `{side: bool array}`.
+
+    Returns:
+        Bool array that broadcasts against the weight.
+    """
+    mask = np.ones((1,) * len(shape), bool)
+    for axis, role in axes.items():
+        line = np.zeros(shape[axis], bool)
+        line[role.positions(np.flatnonzero(active[role.side]))] = True
+        sizes = [1] * len(shape)
+        sizes[axis] = shape[axis]
+        mask = mask & line.reshape(sizes)
+    return mask
+
+
+def concrete(variable):
+    """The value of a variable as an array; None while a step is compiled."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            return None
+    try:
+        return keras.ops.convert_to_numpy(variable.value)
+    except TypeError:  # What JAX raises for a traced value.
+        return None
+
+
+@register_rule(ChexWrapper)
+class WrapperRule(Rule):
+    """Does what the rule of the wrapped layer does."""
+
+    is_wrapper = True
+
+    def inner(self, layer):
+        return layer.layer
+
+    def keeps_channels(self, layer):
+        return "is excluded" if layer.exclude else None
+
+    def flow(self, call):
+        call.layer = call.layer.layer
+        return rule_for(call.layer).flow(call)

@@ -1,0 +1,121 @@
+"""Runs a layer at its active width: the narrow twin and its gathered weights."""
+
+import keras
+import numpy as np
+
+from keras_chex.graph.keras_nodes import full_precision
+
+
+class NarrowTwin:
+    """A layer of the same class, as wide as the active channels.
+
+    It lives outside of what Keras tracks and saves: its own variables are
+    never read, each call supplies the gathered ones.
+
+    Attributes:
+        widths: dict from side to the number of active channels.
+    """
+
+    def __init__(self, wrapper):
+        self._wrapper = wrapper
+        self._layer = None
+        self.widths = dict(wrapper.sizes)
+
+    def prepare(self, widths):
+        """Makes the twin for new widths; does nothing if they are known."""
+        if widths == self.widths:
+            return
+        wrapper, self._layer = self._wrapper, None
+        if widths != wrapper.sizes:
+            self._layer = narrow_layer(wrapper.layer, wrapper.rule, widths)
+            axis = wrapper.rule.input_axis(
+                wrapper.layer, len(wrapper.full_input_shape)
+            )
+            shape = list(wrapper.full_input_shape)
+            shape[axis] = widths.get("in", shape[axis])
+            self._layer.build(tuple(shape))
+        self.widths = widths
+
+    def call(self, *args, **kwargs):
+        """Computes what the stripped layer would compute."""
+        if self._layer is None:
+            return self._wrapper.layer.call(*args, **kwargs)
+        full, twin = self._wrapper.layer, self._layer
+        twin.trainable = full.trainable
+        with full_precision():
+            indices = {name: self.indices(name) for name in self._wrapper.spec}
+            mapping = [
+                (getattr(twin, name), gather(getattr(full, name), indices[name]))
+                for name in indices
+            ]
+        with keras.StatelessScope(mapping) as scope:
+            given = [scope.get_current_value(v) for v, _ in mapping]
+            outputs = twin.call(*args, **kwargs)
+            updated = [scope.get_current_value(v) for v, _ in mapping]
+        for name, old, new in zip(indices, given, updated, strict=True):
+            if new is not old:
+                self._scatter(getattr(full, name), indices[name], new)
+        return outputs
+
+    def compute_output_shape(self, input_shape):
+        """Output shape at the active width."""
+        layer = self._layer or self._wrapper.layer
+        return layer.compute_output_shape(input_shape)
+
+    def indices(self, name):
+        """Active positions on the axes of a weight: `{axis: int tensor}`."""
+        found = {}
+        for axis, role in self._wrapper.spec[name].items():
+            width = self.widths[role.side]
+            if width == self._wrapper.sizes[role.side]:
+                continue
+            active = self._wrapper.channels[role.side].value
+            active = active[: width // role.blocks]
+            if role.repeat > 1:
+                steps = np.arange(role.repeat, dtype=np.int32)
+                active = active[:, None] * role.repeat + steps
+                active = keras.ops.reshape(active, (-1,))
+            found[axis] = active
+        return found
+
+    def _scatter(self, variable, indices, value):
+        with full_precision():
+            full = keras.ops.convert_to_tensor(variable)
+        for axis, index in indices.items():
+            full = keras.ops.moveaxis(full, axis, 0)
+            rows = keras.ops.moveaxis(value, axis, 0)
+            full = keras.ops.scatter_update(full, index[:, None], rows)
+            value = full = keras.ops.moveaxis(full, 0, axis)
+        variable.assign(value)
+
+
+def gather(value, indices):
+    """Takes the active entries of a weight along its channel axes."""
+    value = keras.ops.convert_to_tensor(value)
+    for axis, index in indices.items():
+        if len(value.shape) == 1:
+            # Along axis 0 TensorFlow would give sparse gradients.
+            value = keras.ops.take(value[None, :], index, axis=1)[0]
+        else:
+            value = keras.ops.take(value, index, axis=axis)
+    return value
+
+
+def narrow_layer(layer, rule, widths):
+    """Makes an unbuilt layer like `layer` with only some channels.
+
+    Its weights are meant to be supplied, so it has no initialisers,
+    regularisers or constraints of its own.
+
+    Args:
+        layer: a built layer.
+        rule: its `Rule`.
+        widths: dict from side to the number of channels.
+    """
+    config = rule.narrow_config(layer, dict(layer.get_config()), widths)
+    for key in config:
+        if key.endswith("_initializer"):
+            config[key] = "zeros"
+        if key.endswith(("_regularizer", "_constraint")):
+            config[key] = None
+    return type(layer).from_config(config)

@@ -1,0 +1,152 @@
+"""The user's model with wrapped layers: its class, its file, its traces."""
+
+import functools
+
+import keras
+
+from keras_chex.graph.channels import read_channels
+from keras_chex.graph.keras_nodes import replace_layers
+from keras_chex.layers.chex_wrapper import ChexWrapper
+
+
+class _State:
+    """What a wrapped model knows besides its layers; not tracked by Keras."""
+
+    def __init__(self, config, exclude):
+        self.config = config
+        self.exclude = exclude
+        self.traced = {}
+
+
+class WrappedModel:
+    """Mixed into the class of a wrapped model.
+
+    A compiled function is only right for the widths it was made at. Before
+    Keras uses one, the widths are compared, and it is made anew if they have
+    changed: after `set_active`, `set_weights`, `load_weights` or an
+    exploration step.
+    """
+
+    def make_train_function(self, force=False):
+        stale = self._widths_changed("train")
+        return super().make_train_function(force=force or stale)
+
+    def make_test_function(self, force=False):
+        stale = self._widths_changed("test")
+        return super().make_test_function(force=force or stale)
+
+    def make_predict_function(self, force=False):
+        stale = self._widths_changed("predict")
+        return super().make_predict_function(force=force or stale)
+
+    def _widths_changed(self, kind):
+        widths = prepare(self)
+        before = self._chex.traced.get(kind, widths)
+        self._chex.traced[kind] = widths
+        return before != widths
+
+    def get_config(self):
+        return {"model": self._chex.config, "exclude": self._chex.exclude}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        model = keras.saving.deserialize_keras_object(
+            config["model"], custom_objects=custom_objects
+        )
+        return wrap_in_place(model, config["exclude"])
+
+
+def wrap_in_place(model, exclude=()):
+    """Turns a plain model into a wrapped one.
+
+    Args:
+        model: a built functional or Sequential model that nobody else uses.
+        exclude: list of names of layers that keep all their channels.
+
+    Returns:
+        `model`, now of a subclass of its class.
+    """
+    config = keras.saving.serialize_keras_object(model)
+    config.pop("compile_config", None)
+    graph = read_channels(model, exclude)
+    frozen = [group.frozen is not None for group in graph.groups]
+    replacements = {}
+    for op in graph.operations:
+        groups = {
+            group
+            for ids in op.sides.values()
+            for group in graph.group_of[graph.unit_of[ids]].tolist()
+        }
+        if all(group < 0 or frozen[group] for group in groups):
+            continue
+        if op.stand_in is not None:
+            replacements[id(op.layer)] = op.stand_in
+            op.stand_in.build(op.shapes[0][0])
+            continue
+        wrapper = ChexWrapper(op.layer, exclude=op.name in exclude)
+        wrapper.build(op.shapes[0][0])
+        replacements[id(op.layer)] = wrapper
+    replace_layers(model, replacements)
+    model.__class__ = _wrapped_class(type(model))
+    model._chex = _State(config, list(exclude))
+    return model
+
+
+@functools.lru_cache(maxsize=None)
+def _wrapped_class(model_class):
+    """A subclass of the user's class; all are saved under one name."""
+    name = f"Chex{model_class.__name__}"
+    made = type(name, (WrappedModel, model_class), {"__module__": __name__})
+    register = keras.saving.register_keras_serializable(
+        package="keras_chex", name="WrappedModel"
+    )
+    return register(made)
+
+
+# Loading needs a class under that name before any model was wrapped.
+_wrapped_class(keras.Sequential)
+
+
+def wrappers(model):
+    """Lists the `ChexWrapper` layers of a model, nested ones included."""
+    found = {}
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, ChexWrapper):
+            found[id(layer)] = layer
+    return list(found.values())
+
+
+def is_wrapped(model):
+    """Tells whether any layer of a model is a `ChexWrapper`."""
+    return bool(wrappers(model))
+
+
+def prepare(model):
+    """Fits all narrow twins of a model to the stored channels.
+
+    Returns:
+        Tuple with the active widths of every wrapper.
+    """
+    return tuple(wrapper.prepare() for wrapper in wrappers(model))
+
+
+def refresh(model):
+    """Makes a model follow a change of widths that it was not told of.
+
+    A model from `wrap` does this by itself. One built by hand from
+    `ChexWrapper` layers needs it after `load_weights` or `set_weights`;
+    `set_active` and `ChexScheduler` call it.
+
+    Args:
+        model: a Keras model with `ChexWrapper` layers.
+
+    Example:
+
+    >>> layer = ChexWrapper(keras.layers.Dense(4, name="hidden"))
+    >>> model = keras.Sequential([keras.Input((3,)), layer])
+    >>> refresh(model)
+    """
+    prepare(model)
+    model.train_function = None
+    model.test_function = None
+    model.predict_function = None

@@ -1,0 +1,69 @@
+"""Runs two models on the same random input and insists on equal outputs."""
+
+import keras
+import numpy as np
+
+UNKNOWN_SIZE = 32
+TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1}
+
+
+def sample_inputs(model, batch=2, seed=0):
+    """Random input of the right structure, `UNKNOWN_SIZE` where unspecified.
+
+    Args:
+        model: a functional or Sequential model.
+        batch: int, examples, where the model does not fix their number.
+        seed: int.
+
+    Returns:
+        Arrays in the structure the model takes.
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(tensor):
+        sizes = [UNKNOWN_SIZE if n is None else n for n in tensor.shape[1:]]
+        shape = (tensor.shape[0] or batch, *sizes)
+        kind = keras.backend.standardize_dtype(tensor.dtype)
+        if "int" in kind or kind == "bool":
+            return rng.integers(0, 2, shape).astype(kind)
+        return rng.normal(size=shape).astype("float32")
+
+    structure = model.input if not isinstance(model.input, tuple) else list(
+        model.input
+    )
+    return keras.tree.map_structure(draw, structure)
+
+
+def largest_difference(outputs, others):
+    """Largest difference between outputs, as a share of the largest output."""
+    worst = 0.0
+    pairs = zip(
+        keras.tree.flatten(outputs), keras.tree.flatten(others), strict=True
+    )
+    for one, other in pairs:
+        one = np.asarray(keras.ops.convert_to_numpy(one), np.float64)
+        other = np.asarray(keras.ops.convert_to_numpy(other), np.float64)
+        scale = max(np.abs(one).max(initial=0.0), 1e-12)
+        gap = np.abs(one - other).max(initial=0.0) / scale
+        worst = max(worst, np.inf if np.isnan(gap) else gap)
+    return float(worst)
+
+
+def verify_equal(model, stripped):
+    """Compares a wrapped model with what `strip` made of it.
+
+    Raises:
+        RuntimeError: If the largest difference exceeds 1e-4 of the largest
+            output (2e-2 for float16, 1e-1 for bfloat16).
+    """
+    inputs = sample_inputs(model)
+    difference = largest_difference(
+        model(inputs, training=False), stripped(inputs, training=False)
+    )
+    limit = max(TOLERANCE.get(l.compute_dtype, 1e-4) for l in model.layers)
+    if not difference <= limit:
+        raise RuntimeError(
+            f"The stripped model of '{model.name}' differs from the trained "
+            f"one by {difference:.1e} of the largest output, more than "
+            f"{limit:.0e}. Please report the model's `summary()`."
+        )

@@ -1,0 +1,94 @@
+"""`wrap`: a copy of the user's model whose layers can lose channels."""
+
+import keras
+
+from keras_chex.graph.channels import read_channels
+from keras_chex.graph.exclusion import excluded_names
+from keras_chex.graph.keras_nodes import copy_state
+from keras_chex.graph.keras_nodes import is_plain_functional
+from keras_chex.layers.wrapped_model import is_wrapped
+from keras_chex.layers.wrapped_model import wrap_in_place
+
+
+def wrap(model, exclude=()):
+    """Makes a copy of a model in which channels can go dormant.
+
+    The copy computes the same, has the same layer names and weights, and is an
+    instance of the class of `model`: an own `train_step` stays in force. Train
+    it with `ChexScheduler`, then call `strip`.
+
+    Args:
+        model: a built functional or Sequential Keras 3 model.
+        exclude: layers that keep all the channels they make: names, layer
+            objects or layer classes.
+
+    Returns:
+        A new model with `ChexWrapper` layers, compiled as `model` is.
+
+    Raises:
+        TypeError: If `model` is not a Keras 3 model, or its class cannot be
+            made anew from its config.
+        ValueError: If `model` is not built, is wrapped already, has no channel
+            that could be removed, or `exclude` names no layer.
+
+    Example:
+
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 1)),
+    ...     keras.layers.Conv2D(6, 3, name="conv"),
+    ...     keras.layers.GlobalAveragePooling2D(),
+    ...     keras.layers.Dense(3),
+    ... ])
+    >>> wrapped = wrap(model)
+    >>> type(wrapped.get_layer("conv")).__name__
+    'ChexWrapper'
+    """
+    graph = read_channels(model)
+    if is_wrapped(model):
+        raise ValueError(
+            "Argument `model` must be a plain model. Received: "
+            f"'{model.name}', which has ChexWrapper layers already. Use it as "
+            "it is, or wrap `keras_chex.strip(model)`."
+        )
+    names = excluded_names(graph, exclude)
+    _require_prunable(model, read_channels(model, names) if names else graph)
+    copy = _copy(model)
+    copy_state(model, copy)
+    return wrap_in_place(copy, names)
+
+
+def _require_prunable(model, graph):
+    if any(group.frozen is None for group in graph.groups):
+        return
+    reasons = dict.fromkeys(g.frozen for g in graph.groups)
+    raise ValueError(
+        "Argument `model` must have channels that can be removed. Received: "
+        f"'{model.name}', where every channel is kept: "
+        f"{'; '.join(reasons) or 'no layer makes channels'}. Exclude fewer "
+        "layers, or register rules for unknown ones with "
+        "`keras_chex.register_rule`."
+    )
+
+
+def _copy(model):
+    plain = is_plain_functional(model) or type(model) is keras.Sequential
+    if plain:
+        return keras.models.clone_model(
+            model, clone_function=_clone, recursive=True
+        )
+    try:
+        copy = type(model).from_config(model.get_config())
+    except (TypeError, NotImplementedError, KeyError) as error:
+        raise TypeError(
+            "Argument `model` must be of a class that can be made anew from "
+            f"its config. Received: {type(model).__name__}, for which "
+            f"`from_config(get_config())` fails: {error}. Implement "
+            "`get_config` so that it names all arguments of `__init__`."
+        ) from error
+    if model.compiled:
+        copy.compile_from_config(model.get_compile_config())
+    return copy
+
+
+def _clone(operation):
+    return type(operation).from_config(operation.get_config())
