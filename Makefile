@@ -30,6 +30,8 @@ $(STAMP): requirements.txt setup.py pyproject.toml
 	  ok or sys.exit('keras_chex needs Python 3.10 to 3.13, found %d.%d. ' \
 	    'Name another one: make PYTHON=python3.12' % v)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	# The pip that comes with Python 3.10 searches for hours.
+	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
@@ -63,6 +65,7 @@ wheel: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	rm -rf build/wheel_test
 	$(PYTHON) -m venv build/wheel_test/venv
+	build/wheel_test/venv/bin/python -m pip install --quiet --upgrade pip
 	build/wheel_test/venv/bin/python -m pip install --quiet \
 	  --requirement requirements.txt dist/*.whl
 	cp -r README.md pyproject.toml setup.py requirements.txt tests \

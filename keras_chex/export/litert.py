@@ -2,7 +2,7 @@
 
 import warnings
 
-from .quiet import quiet_stderr
+from keras_chex.export.quiet import quiet_stderr
 
 SIGNATURE = "serving_default"
 

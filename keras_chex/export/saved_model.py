@@ -1,9 +1,17 @@
 """Writes SavedModels that are known to compute what the model computes."""
 
-from .plain_model import HALF_PRECISION, compute_dtypes, plain_model
-from .quiet import quiet_stderr
-from .staging import staged_folder
-from .verification import check_same_outputs, input_batches, named_outputs
+from keras_chex.export.plain_model import (
+    HALF_PRECISION,
+    compute_dtypes,
+    plain_model,
+)
+from keras_chex.export.quiet import quiet_stderr
+from keras_chex.export.staging import staged_folder
+from keras_chex.export.verification import (
+    check_same_outputs,
+    input_batches,
+    named_outputs,
+)
 
 MARKER = "saved_model.pb"
 TOLERANCE = 1e-5

@@ -4,12 +4,16 @@ import pathlib
 import re
 import tempfile
 
-from .litert import open_interpreter, run_interpreter
-from .plain_model import computing_in_float32, plain_model
-from .quiet import quiet_stderr
-from .saved_model import load_saved_model, reference_outputs, write_saved_model
-from .staging import staged_file
-from .verification import check_same_outputs, input_batches
+from keras_chex.export.litert import open_interpreter, run_interpreter
+from keras_chex.export.plain_model import computing_in_float32, plain_model
+from keras_chex.export.quiet import quiet_stderr
+from keras_chex.export.saved_model import (
+    load_saved_model,
+    reference_outputs,
+    write_saved_model,
+)
+from keras_chex.export.staging import staged_file
+from keras_chex.export.verification import check_same_outputs, input_batches
 
 # How far outputs may be from those of the Keras model, as a share of the
 # largest one.
