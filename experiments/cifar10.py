@@ -46,6 +46,8 @@ flags.DEFINE_bool("slim", False, "Train a slim network of equal FLOPs too.")
 # exploration
 program_flags.define_exploration(interval=2, end=0.5)
 
+flags.adopt_module_key_flags(program_flags)
+
 # run
 flags.DEFINE_integer("epochs", 30, "Passes over the training set.")
 flags.DEFINE_integer("batch_size", 128, "Images in a batch.")

@@ -34,6 +34,8 @@ flags.DEFINE_bool("slim", False, "Train a slim network of equal FLOPs too.")
 # exploration
 program_flags.define_exploration(interval=8, end=0.4)
 
+flags.adopt_module_key_flags(program_flags)
+
 # run
 flags.DEFINE_integer("epochs", 90, "Passes over the 898 training images.")
 flags.DEFINE_integer("batch_size", 32, "Images in a batch.")

@@ -108,8 +108,9 @@ class Contest:
         result = {"train_seconds": sum(row["seconds"] for row in rows)}
         if scheduler is not None:
             result["groups"] = {
-                group: len(units)
-                for group, units in keras_chex.active_channels(model).items()
+                group.name: group.size
+                for group in keras_chex.channel_groups(model)
+                if group.frozen is None
             }
             model = keras_chex.strip(model)
         result |= measure.export_and_measure(model, self.images, folder)

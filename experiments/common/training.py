@@ -168,11 +168,20 @@ class ProgressLine(keras.callbacks.Callback):
 class ChannelLog(keras.callbacks.Callback):
     """Logs the active units of every channel group, every epoch.
 
-    The keys are `channels/<group>`. Stands behind `ChexScheduler` in the list
-    of callbacks and before whatever writes the logs.
+    The keys are `channels/<group>`; groups that cannot shrink have none. Stands
+    behind `ChexScheduler` in the list of callbacks and before whatever writes
+    the logs.
     """
+
+    def __init__(self):
+        super().__init__()
+        self._groups = ()
+
+    def on_train_begin(self, logs=None):
+        groups = keras_chex.channel_groups(self.model)
+        self._groups = [g.name for g in groups if g.frozen is None]
 
     def on_epoch_end(self, epoch, logs=None):
         active = keras_chex.active_channels(self.model)
-        for group, units in active.items():
-            logs[f"channels/{group}"] = float(units.sum())
+        for group in self._groups:
+            logs[f"channels/{group}"] = float(active[group].sum())
