@@ -2,6 +2,12 @@
 
 from keras_chex.analysis.summary import flops as flops
 from keras_chex.analysis.summary import summary as summary
+from keras_chex.callbacks.chex_scheduler import ChexScheduler as ChexScheduler
+from keras_chex.export.latency import benchmark as benchmark
+from keras_chex.export.saved_model import (
+    export_saved_model as export_saved_model,
+)
+from keras_chex.export.tflite import export_tflite as export_tflite
 from keras_chex.graph.channel_ids import Channels as Channels
 from keras_chex.graph.channel_ids import Opaque as Opaque
 from keras_chex.graph.groups import ChannelGroup as ChannelGroup

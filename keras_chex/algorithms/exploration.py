@@ -1,8 +1,6 @@
 """Decides one exploration step: allocate, prune, regrow (Algorithm 1)."""
 
-import concurrent.futures
 import dataclasses
-import os
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from keras_chex.algorithms.regrow import (
     sample_channels,
 )
 from keras_chex.algorithms.schedules import regrow_count
+from keras_chex.algorithms.threads import map_in_threads
 
 SAMPLINGS = ("importance", "uniform", "none")
 
@@ -175,7 +174,7 @@ def explore(
         round_to: int; widths are multiples of it, or the full size.
         seed: int, at least 0.
         step: int, at least 0, for example the optimizer's iterations.
-        workers: int, threads over the groups; all cores if omitted.
+        workers: int, threads over the groups; one per core if omitted.
 
     Returns:
         `ExplorationResult`.
@@ -231,7 +230,9 @@ def explore(
             rng,
         )
 
-    decided = _for_each_group(decide, groups, workers)
+    decided = map_in_threads(
+        decide, range(len(groups)), weights=grid.sizes, workers=workers
+    )
     kept, regrown = zip(*decided, strict=True)
     before = np.array([np.sum(group.active) for group in groups])
     return ExplorationResult(
@@ -291,15 +292,6 @@ def _shared_gram(columns, active, width, criterion):
     if criterion == "css" and width < active.sum() and size <= rows:
         return columns.T @ columns
     return None
-
-
-def _for_each_group(decide, groups, workers):
-    """Calls `decide(index)` in threads, the most expensive groups first."""
-    order = np.argsort([-group.size for group in groups], kind="stable")
-    workers = workers or os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        futures = {index: pool.submit(decide, index) for index in order}
-        return [futures[index].result() for index in range(len(groups))]
 
 
 def _live_scale(group):

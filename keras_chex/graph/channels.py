@@ -262,4 +262,5 @@ def _unknown_weights(operation, call):
     inner = operation.inner
     names = operation.inner_rule.weights(inner)
     known = {id(getattr(inner, name, None)) for name in names}
-    return [w.name for w in inner.weights if id(w) not in known]
+    weights = getattr(inner, "weights", ())
+    return [w.name for w in weights if id(w) not in known]

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_chex.graph.channels import read_channels
 from keras_chex.layers.wrapped_model import is_wrapped
+from keras_chex.layers.wrapped_model import prepare
 from keras_chex.layers.wrapped_model import refresh
 
 
@@ -117,6 +118,7 @@ def set_active(model, active):
 def write_active(model, graph, masks, restore="mru", seed=0):
     """Like `set_active`, with checked masks and a graph read before."""
     units = graph.active_units(masks)
+    before = prepare(model)
     for number, op in enumerate(graph.operations):
         if op.rule.is_wrapper:
             sides = {
@@ -124,7 +126,8 @@ def write_active(model, graph, masks, restore="mru", seed=0):
                 for side, ids in op.sides.items()
             }
             op.layer.set_channels(sides, restore, [*np.atleast_1d(seed), number])
-    refresh(model)
+    if prepare(model) != before:
+        refresh(model)
 
 
 def as_mask(group, choice):

@@ -105,9 +105,10 @@ class ChexWrapper(keras.layers.Wrapper):
             if getattr(self.layer, name, None) is not None
         }
         self.sizes = _sizes(self.layer, self.spec)
-        self.explored = self.add_weight(
-            name="explored",
-            shape=(),
+        # Time of the last exploration step, and when that run began.
+        self.clock = self.add_weight(
+            name="clock",
+            shape=(2,),
             dtype="int32",
             initializer=keras.initializers.Constant(-1),
             trainable=False,

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_chex.graph.keras_nodes import input_structure
+
 UNKNOWN_SIZE = 32
 TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1}
 
@@ -28,10 +30,7 @@ def sample_inputs(model, batch=2, seed=0):
             return rng.integers(0, 2, shape).astype(kind)
         return rng.normal(size=shape).astype("float32")
 
-    structure = model.input if not isinstance(model.input, tuple) else list(
-        model.input
-    )
-    return keras.tree.map_structure(draw, structure)
+    return keras.tree.map_structure(draw, input_structure(model))
 
 
 def largest_difference(outputs, others):
@@ -60,7 +59,7 @@ def verify_equal(model, stripped):
     difference = largest_difference(
         model(inputs, training=False), stripped(inputs, training=False)
     )
-    limit = max(TOLERANCE.get(l.compute_dtype, 1e-4) for l in model.layers)
+    limit = max(TOLERANCE.get(layer.compute_dtype, 1e-4) for layer in model.layers)
     if not difference <= limit:
         raise RuntimeError(
             f"The stripped model of '{model.name}' differs from the trained "

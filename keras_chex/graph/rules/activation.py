@@ -2,9 +2,11 @@
 
 import keras
 
-# `glu` halves the channel axis; everything else in `keras.activations` gives
-# one output channel per input channel.
-_NOT_CHANNELWISE = {"glu", "get", "serialize", "deserialize"}
+# `glu` halves the channel axis, the softmax family weighs channels against
+# each other; the rest of `keras.activations` works on each channel alone.
+_NOT_CHANNELWISE = set(
+    "glu softmax log_softmax sparsemax get serialize deserialize".split()
+)
 _KNOWN = {
     getattr(keras.activations, name)
     for name in dir(keras.activations)
@@ -36,7 +38,8 @@ def is_channelwise(activation):
     if activation is None:
         return True
     if isinstance(activation, keras.layers.Layer):
-        return type(activation).__module__.startswith("keras.")
+        known = type(activation).__module__.startswith("keras.")
+        return known and not isinstance(activation, keras.layers.Softmax)
     return activation in _KNOWN
 
 

@@ -1,23 +1,26 @@
 """Rules of what leaves each channel as it is: activations, dropout, noise."""
 
 import keras
+import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.channel_ids import Opaque
 from keras_chex.graph.keras_nodes import raw_operation
+from keras_chex.graph.rule import IN
 from keras_chex.graph.rule import Rule
 from keras_chex.graph.rule import register_rule
 from keras_chex.graph.rules.activation import activation_name
 from keras_chex.graph.rules.activation import is_channelwise
 
 _LAYERS = (
-    "ReLU LeakyReLU ELU Softmax Identity ActivityRegularization GaussianNoise "
-    "GaussianDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D"
+    "ReLU LeakyReLU ELU Identity ActivityRegularization GaussianNoise "
+    "GaussianDropout AlphaDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D"
 ).split()
 
 _RAW = (
     "Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus "
     "Silu Squareplus LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu Gelu "
-    "Celu TanhShrink HardTanh HardShrink Threshold Softmax LogSoftmax Abs "
+    "Celu TanhShrink HardTanh HardShrink Threshold Abs "
     "Absolute Fabs Ceil Clip Cos Cosh Exp Exp2 Expm1 Floor Log Log10 Log1p "
     "Log2 Negative Reciprocal Round Sign Sin Sinh Sqrt Square Tan Tanh Trunc "
     "NanToNum Copy"
@@ -56,7 +59,29 @@ class DropoutRule(Rule):
 
 
 @register_rule(
-    keras.layers.AlphaDropout
-) if hasattr(keras.layers, "AlphaDropout") else (lambda rule: rule)
-class AlphaDropoutRule(DropoutRule):
-    pass
+    keras.layers.Softmax,
+    *map(raw_operation, ("Softmax", "LogSoftmax", "Sparsemax")),
+)
+class SoftmaxRule(Rule):
+    """Over space it leaves channels alone; over channels it weighs them."""
+
+    def flow(self, call):
+        tensor, rank = call.inputs[0], len(call.input_shapes[0])
+        axes = np.atleast_1d(call.layer.axis) % rank
+        if isinstance(tensor, Channels) and tensor.axis in axes:
+            return call.barrier(f"'{call.name}' is a softmax over the channels")
+        return [tensor]
+
+
+@register_rule(keras.layers.PReLU)
+class PReLURule(Rule):
+    """One slope per channel, unless the channel axis is shared."""
+
+    def flow(self, call):
+        tensor, rank = call.inputs[0], len(call.input_shapes[0])
+        if call.layer.alpha.shape[-1] == 1 or isinstance(tensor, Opaque):
+            return [tensor]
+        return [Channels(call.consume(-1), rank - 1)]
+
+    def weights(self, layer):
+        return {"alpha": {len(layer.alpha.shape) - 1: IN}}

@@ -3,6 +3,7 @@
 import keras
 
 from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.keras_nodes import raw_operation
 from keras_chex.graph.rule import Rule
 from keras_chex.graph.rule import register_rule
 from keras_chex.graph.rules.convolution import channel_axis
@@ -26,6 +27,7 @@ def _own_axis(layer, rank):
     *_each("Cropping{}D", (1, 2, 3)),
     *_each("UpSampling{}D", (1, 2, 3)),
     keras.layers.Resizing,
+    *map(raw_operation, ("MaxPool", "AveragePool")),
 )
 class SpatialRule(Rule):
     """Every channel is treated alike if the data formats agree."""

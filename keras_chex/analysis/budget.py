@@ -1,0 +1,60 @@
+"""A model's cost as a function of the widths of its channel groups."""
+
+import numpy as np
+
+from keras_chex.algorithms.cost import QuadraticCost
+from keras_chex.algorithms.cost import channel_count_cost
+from keras_chex.analysis.cost import weight_terms
+
+KINDS = ("flops", "params", "sparsity")
+
+
+def prunable(graph):
+    """Numbers of the groups that can lose units."""
+    return [i for i, group in enumerate(graph.groups) if not group.frozen]
+
+
+def width_cost(graph, model, kind, input_shape=None):
+    """Prices any choice of widths of the prunable groups, exactly.
+
+    Args:
+        graph: a `ChannelGraph`.
+        model: the model it was read from.
+        kind: `"flops"` (multiply-adds of one example), `"params"`
+            (parameters) or `"sparsity"` (units of prunable groups).
+        input_shape: see `flops`.
+
+    Returns:
+        `QuadraticCost` over the widths of `prunable(graph)`, in that order.
+    """
+    chosen = prunable(graph)
+    if kind == "sparsity":
+        return channel_count_cost([graph.groups[i].size for i in chosen])
+    sizes = np.array([group.size for group in graph.groups])
+    rows = []
+    constant = 0
+    terms = weight_terms(graph, model, input_shape)
+    for term in terms:
+        coefficient = term.rest * (term.uses if kind == "flops" else 1)
+        sides = [_linear(graph, chosen, sizes, *axis) for axis in term.axes]
+        sides += [(np.zeros(len(chosen), int), 1)] * (2 - len(sides))
+        if coefficient:
+            rows.append((coefficient, *sides[0], *sides[1]))
+    if kind == "params":
+        counted = {term.layer for term in terms}
+        constant = sum(
+            op.layer.count_params()
+            for index, op in enumerate(graph.operations)
+            if index not in counted and getattr(op.layer, "weights", ())
+        )
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    return QuadraticCost(*columns, constant=constant)
+
+
+def _linear(graph, chosen, sizes, role, ids):
+    """Length of a weight's axis as `counts @ widths + constant`."""
+    counts, loose = graph.counts(ids)
+    frozen = np.ones(len(sizes), bool)
+    frozen[chosen] = False
+    constant = loose + int((counts * sizes)[frozen].sum())
+    return role.width(counts[chosen]), role.width(constant)

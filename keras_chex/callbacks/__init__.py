@@ -1,0 +1,1 @@
+"""Floor 3: `ChexScheduler`, which explores channels during `model.fit`."""

@@ -1,0 +1,116 @@
+"""The budget of a run: what was asked, what it means, what can be reached."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_chex.algorithms.allocation import allocate
+from keras_chex.algorithms.allocation import minimum_cost
+from keras_chex.algorithms.allocation import uniform_share
+from keras_chex.analysis.budget import prunable
+from keras_chex.analysis.budget import width_cost
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """A limit on the cost of the final model.
+
+    Attributes:
+        kind: `"flops"`, `"params"` or `"sparsity"`.
+        value: float, as the user gave it.
+        cost: `QuadraticCost` of the prunable groups.
+        sizes: int array, units of each prunable group.
+        min_widths: int array.
+        limit: int, highest cost allowed.
+        dense: int, cost of the dense model.
+    """
+
+    kind: str
+    value: float
+    cost: object
+    sizes: np.ndarray
+    min_widths: np.ndarray
+    limit: int
+    dense: int
+
+    def uniform_share(self):
+        """Width share that meets the budget if all groups get the same."""
+        return uniform_share(
+            self.sizes, self.cost, self.limit, min_widths=self.min_widths
+        )
+
+    def reachable(self, round_to):
+        """Share of the dense cost that uniform widths on the grid reach."""
+        widths = allocate(
+            [None] * len(self.sizes),
+            self.sizes,
+            self.cost,
+            self.limit,
+            allocation="uniform",
+            min_widths=self.min_widths,
+            round_to=round_to,
+        )
+        return self.cost(widths) / self.dense
+
+
+def check_budget(**shares):
+    """Finds the one budget that was given.
+
+    Returns:
+        `(kind, value)`.
+
+    Raises:
+        ValueError: If there is none or more than one, or it is out of range.
+    """
+    given = {kind: v for kind, v in shares.items() if v is not None}
+    if len(given) != 1:
+        raise ValueError(
+            "Exactly one of the arguments `flops`, `params` and `sparsity` "
+            f"must be given. Received: {given or 'none'}. For half of the "
+            "multiply-adds pass `flops=0.5`."
+        )
+    ((kind, value),) = given.items()
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value < 1:
+        meaning = "removed" if kind == "sparsity" else "kept"
+        raise ValueError(
+            f"Argument `{kind}` must be between 0 and 1, both excluded: the "
+            f"share that is {meaning}. Received: {kind}={value!r}"
+        )
+    return kind, float(value)
+
+
+def make_budget(
+    graph, model, kind, value, min_channels=1, round_to=1, input_shape=None
+):
+    """Prices the model and checks that the budget can be met.
+
+    Raises:
+        ValueError: If no channel can be removed, or the budget is below what
+            `min_channels` and `round_to` allow.
+    """
+    groups = [graph.groups[i] for i in prunable(graph)]
+    if not groups:
+        raise ValueError(
+            "Argument `exclude` and the model leave no channel that can be "
+            f"removed. Received: {len(graph.groups)} groups, all kept, such as "
+            f"'{graph.groups[0].name}': {graph.groups[0].frozen}"
+        )
+    cost = width_cost(graph, model, kind, input_shape)
+    sizes = np.array([group.size for group in groups])
+    lowest = np.minimum(sizes, min_channels)
+    dense = cost(sizes)
+    kept = 1 - value if kind == "sparsity" else value
+    limit = int(np.floor(kept * dense + 1e-9))
+    least = minimum_cost(sizes, cost, min_widths=lowest, round_to=round_to)
+    if least > limit:
+        share = least / dense
+        share = 1 - share if kind == "sparsity" else share
+        bound = "at most" if kind == "sparsity" else "at least"
+        raise ValueError(
+            f"Argument `{kind}` asks for less than min_channels={min_channels} "
+            f"and round_to={round_to} allow. Received: {kind}={value}, but "
+            f"{bound} {share:.4f} can be reached. Choose such a budget, or "
+            "smaller `min_channels` and `round_to`, or exclude fewer layers."
+        )
+    return Budget(kind, value, cost, sizes, lowest, limit, dense)

@@ -1,0 +1,193 @@
+"""One run's exploration of a model: reads arrays, decides, applies."""
+
+import dataclasses
+import time
+
+import numpy as np
+
+from keras_chex.algorithms.exploration import explore
+from keras_chex.algorithms.exploration import initial_subset
+from keras_chex.algorithms.schedules import regrow_fraction
+from keras_chex.analysis.budget import prunable
+from keras_chex.analysis.budget import width_cost
+from keras_chex.analysis.summary import share
+from keras_chex.callbacks.budget import make_budget
+from keras_chex.callbacks.plan import make_plan
+from keras_chex.graph.channels import read_channels
+from keras_chex.graph.exclusion import excluded_names
+from keras_chex.layers.active import read_active
+from keras_chex.layers.active import require_wrapped
+from keras_chex.layers.active import write_active
+from keras_chex.layers.group_arrays import read_groups
+from keras_chex.layers.wrapped_model import wrappers
+
+
+@dataclasses.dataclass(frozen=True)
+class StepReport:
+    """What one exploration step did; costs are shares of the dense model."""
+
+    before: float
+    allocated: float
+    after: float
+    active: int
+    total: int
+    regrown: int
+    kind: str
+    seconds: float
+
+    def __str__(self):
+        name = "channels" if self.kind == "sparsity" else self.kind
+        return (
+            f"{share(self.before, 1)} -> {share(self.allocated, 1)} pruned -> "
+            f"{share(self.after, 1)} of the dense {name}, {self.active} of "
+            f"{self.total} units active, {self.regrown} regrown "
+            f"({self.seconds:.1f} s)"
+        )
+
+
+class Explorer:
+    """Connects a wrapped model to the mathematics.
+
+    Args:
+        model: a model with `ChexWrapper` layers.
+        budget: `(kind, value)`.
+        options: `Options`.
+        exclude: as in `ChexScheduler`.
+        input_shape: as in `ChexScheduler`.
+    """
+
+    def __init__(self, model, budget, options, exclude=(), input_shape=None):
+        self.model = model
+        self.options = options
+        graph = read_channels(model)
+        require_wrapped(model)
+        names = excluded_names(graph, exclude)
+        self.graph = read_channels(model, names) if names else graph
+        self.budget = make_budget(
+            self.graph,
+            model,
+            *budget,
+            options.min_channels,
+            options.round_to,
+            input_shape,
+        )
+        self.groups = [self.graph.groups[i] for i in prunable(self.graph)]
+        self._costs = {
+            kind: width_cost(self.graph, model, kind, input_shape)
+            for kind in ("flops", "params")
+        }
+        self._wrappers = wrappers(model)
+
+    @property
+    def done(self):
+        """Time of the last exploration step; -1 before the run."""
+        return int(np.asarray(self._wrappers[0].clock)[0])
+
+    @property
+    def origin(self):
+        """Optimizer iterations at which the run began."""
+        return int(np.asarray(self._wrappers[0].clock)[1])
+
+    def resume(self, iterations, now, clock):
+        """Tells whether the model is in the middle of this run."""
+        if self.done < 0 or self.done >= clock.end and now < self.done:
+            return False
+        if self.options.unit == "epoch":
+            return iterations > 0 and self.done <= now
+        return 0 < self.origin + self.done <= iterations
+
+    def plan(self, clock):
+        """Describes the run."""
+        return make_plan(
+            self.graph,
+            self.budget,
+            clock,
+            self.options.unit,
+            self._arrays(),
+            self.options.regrow,
+            self.options.round_to,
+        )
+
+    def begin(self, iterations):
+        """Cuts the model to the sub-model that training starts from."""
+        chosen = initial_subset(
+            self._arrays(),
+            self.budget.cost,
+            self.budget.limit,
+            regrow=self.options.regrow,
+            round_to=self.options.round_to,
+        )
+        self._apply(chosen, 0, iterations)
+
+    def explore(self, time_now, clock):
+        """Makes one exploration step.
+
+        Args:
+            time_now: int, time of the step.
+            clock: `Clock`.
+
+        Returns:
+            A `StepReport`.
+        """
+        started = time.perf_counter()
+        options, progress = self.options, time_now / clock.end
+        last = time_now == clock.end
+        fraction = regrow_fraction(progress, options.regrow, options.schedule)
+        result = explore(
+            self._arrays(),
+            self.budget.cost,
+            self.budget.limit,
+            regrow_fraction=0.0 if last else fraction,
+            criterion=options.criterion,
+            sampling=options.sampling,
+            form=options.probability,
+            allocation=options.allocation,
+            blend=progress if options.blend is None else options.blend,
+            floor=options.floor,
+            round_to=options.round_to,
+            seed=options.seed,
+            step=time_now,
+        )
+        self._apply(result.active, time_now, self.origin)
+        dense = self.budget.dense
+        return StepReport(
+            result.cost_before / dense,
+            result.cost_allocated / dense,
+            result.cost_after / dense,
+            int(sum(mask.sum() for mask in result.active)),
+            int(self.budget.sizes.sum()),
+            int(sum(mask.sum() for mask in result.regrown)),
+            self.budget.kind,
+            time.perf_counter() - started,
+        )
+
+    def costs(self):
+        """Shares of the dense model, units and widths at present."""
+        active = read_active(self.graph)
+        widths = {g.name: int(active[g.name].sum()) for g in self.groups}
+        vector = list(widths.values())
+        shares = {
+            kind: cost(vector) / cost(self.budget.sizes)
+            for kind, cost in self._costs.items()
+        }
+        return {**shares, "channels": sum(vector), "widths": widths}
+
+    def _arrays(self):
+        active = read_active(self.graph)
+        names = (group.name for group in self.groups)
+        lowest = dict(zip(names, self.budget.min_widths.tolist(), strict=True))
+        return read_groups(self.graph, active, lowest)
+
+    def _apply(self, chosen, time_now, origin):
+        masks = read_active(self.graph)
+        for group, mask in zip(self.groups, chosen, strict=True):
+            masks[group.name] = mask
+        write_active(
+            self.model,
+            self.graph,
+            masks,
+            self.options.restore,
+            [self.options.seed, time_now],
+        )
+        for wrapper in self._wrappers:
+            wrapper.clock.assign([time_now, origin])

@@ -1,0 +1,79 @@
+"""The options of `ChexScheduler`, checked before anything else happens."""
+
+import dataclasses
+
+from keras_chex.algorithms.allocation import ALLOCATIONS
+from keras_chex.algorithms.criteria import CRITERIA
+from keras_chex.algorithms.exploration import SAMPLINGS
+from keras_chex.algorithms.regrow import FORMS
+from keras_chex.algorithms.schedules import SCHEDULES
+from keras_chex.callbacks.clock import UNITS
+from keras_chex.layers.restore import RESTORES
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How channels are explored; see `ChexScheduler` for what each means."""
+
+    regrow: float
+    interval: int
+    end: float | int
+    unit: str
+    criterion: str
+    sampling: str
+    probability: str
+    restore: str
+    schedule: object
+    allocation: str
+    blend: float | None
+    floor: float | None
+    min_channels: int
+    round_to: int
+    seed: int
+    verbose: int
+
+    def __post_init__(self):
+        self._one_of("unit", UNITS)
+        self._one_of("criterion", CRITERIA)
+        self._one_of("sampling", SAMPLINGS)
+        self._one_of("probability", FORMS)
+        self._one_of("restore", RESTORES)
+        self._one_of("allocation", ALLOCATIONS)
+        if not callable(self.schedule):
+            self._one_of("schedule", tuple(SCHEDULES))
+        self._share("regrow", 0, 1)
+        for name in ("blend", "floor"):
+            if getattr(self, name) is not None:
+                self._share(name, 0, 1)
+        for name in ("interval", "min_channels", "round_to"):
+            self._whole(name, 1)
+        self._whole("seed", 0)
+        self._whole("verbose", 0)
+        if isinstance(self.end, int):
+            self._whole("end", 1)
+        else:
+            self._share("end", 0, 1)
+            if self.end == 0:
+                self._fail("end", "above 0, or a whole number of units")
+
+    def _one_of(self, name, known):
+        if getattr(self, name) not in known:
+            self._fail(name, f"one of {list(known)}")
+
+    def _share(self, name, low, high):
+        value = getattr(self, name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            self._fail(name, f"a number from {low} to {high}")
+
+    def _whole(self, name, lowest):
+        value = getattr(self, name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < lowest:
+            self._fail(name, f"a whole number, at least {lowest}")
+
+    def _fail(self, name, rule):
+        raise ValueError(
+            f"Argument `{name}` must be {rule}. "
+            f"Received: {name}={getattr(self, name)!r}"
+        )

@@ -1,0 +1,142 @@
+"""Reads from a wrapped model what an exploration step decides on."""
+
+import keras
+import numpy as np
+
+from keras_chex.algorithms.exploration import GroupArrays
+from keras_chex.layers.chex_wrapper import element_mask
+
+
+def read_groups(graph, active, min_widths):
+    """Collects the matrices and scales of channel groups.
+
+    Args:
+        graph: the `ChannelGraph` of a wrapped model.
+        active: `{group name: bool array}`.
+        min_widths: `{group name: int}`; the groups that are read.
+
+    Returns:
+        List of `GroupArrays` in the order of `min_widths`.
+    """
+    operations = {op.name: op for op in graph.operations}
+    weights = _Weights(graph)
+    arrays = []
+    for group in graph.groups:
+        if group.name not in min_widths:
+            continue
+        matrices = [
+            weights.made(graph, group, operations[name])
+            for name in group.producers
+        ]
+        arrays.append(
+            GroupArrays(
+                group.name,
+                np.concatenate(matrices),
+                _scale(graph, group, operations, weights),
+                active[group.name],
+                min_widths[group.name],
+            )
+        )
+    return arrays
+
+
+class _Weights:
+    """Reads weights once: live elements, remembered where dormant."""
+
+    def __init__(self, graph):
+        self._graph = graph
+        self._values = {}
+
+    def value(self, op, name):
+        """A weight of a wrapped layer with every channel at its best known."""
+        key = op.name, name
+        if key not in self._values:
+            layer = op.layer
+            sides = {side: layer.active(side) for side in layer.channels}
+            weight = getattr(layer.layer, name)
+            live = keras.ops.convert_to_numpy(weight)
+            if not all(mask.all() for mask in sides.values()):
+                mask = element_mask(op.weights[name], weight.shape, sides)
+                kept = keras.ops.convert_to_numpy(layer.memory[name])
+                live = np.where(mask, live, kept)
+            self._values[key] = np.asarray(live, np.float32)
+        return self._values[key]
+
+    def made(self, graph, group, op):
+        """A producer's kernel as a matrix, one column per unit, norm one.
+
+        Only rows of active input channels count: the others are no part of
+        the network at present.
+        """
+        name, axes = main_weight(op)
+        value = self.value(op, name)
+        out = next(axis for axis, role in axes.items() if role.side == "out")
+        for axis, role in axes.items():
+            if role.side == "in":
+                inputs = np.flatnonzero(op.layer.active("in"))
+                value = np.take(value, role.positions(inputs), axis=axis)
+        matrix = np.moveaxis(value, out, -1).reshape(-1, value.shape[out])
+        live = matrix[:, op.layer.active("out")]
+        matrix = matrix / max(float(np.linalg.norm(live)), 1e-12)
+        places = graph.producer_channels(group, op.name)
+        return np.concatenate([matrix[:, column] for column in places.T])
+
+    def eaten(self, graph, group, op):
+        """Squared norm of a consumer's input slices, per unit, mean one."""
+        name = next(
+            n
+            for n, axes in op.weights.items()
+            if any(role.side == "in" for role in axes.values())
+        )
+        value = np.square(self.value(op, name))
+        axis, role = next(
+            (a, r) for a, r in op.weights[name].items() if r.side == "in"
+        )
+        others = tuple(i for i in range(value.ndim) if i != axis)
+        sums = value.sum(axis=others).reshape(-1, role.repeat).sum(axis=1)
+        return _per_unit(graph, group, op, np.tile(sums, role.blocks))
+
+
+def main_weight(op):
+    """The kernel of a producer: `(attribute, {axis: Axis})`."""
+    for name, axes in op.weights.items():
+        rank = len(getattr(op.inner, name).shape)
+        if rank > 1 and any(role.side == "out" for role in axes.values()):
+            return name, axes
+    raise ValueError(f"Layer '{op.name}' has no kernel that makes its channels")
+
+
+def _scale(graph, group, operations, weights):
+    """What stands for equation 4's gamma, one value per unit.
+
+    The scales of all normalisation layers that follow, combined by L2. Where
+    there are none: norm of what makes a unit times norm of what eats it, which
+    does not change when a factor moves from one to the other.
+    """
+    total = np.zeros(group.size)
+    for name in group.followers:
+        op = operations[name]
+        if "gamma" in op.weights and op.rule.is_wrapper:
+            gamma = np.square(weights.value(op, "gamma"))
+            total += _per_unit(graph, group, op, gamma)
+    if total.any():
+        return np.sqrt(total)
+    made = sum(
+        np.square(weights.made(graph, group, operations[name])).sum(axis=0)
+        for name in group.producers
+    )
+    eaten = sum(
+        weights.eaten(graph, group, operations[name])
+        for name in group.consumers
+        if operations[name].rule.is_wrapper
+    )
+    return np.sqrt(made * eaten) if np.any(eaten) else np.sqrt(made)
+
+
+def _per_unit(graph, group, op, values):
+    """Sums a value per input channel of a layer over each unit."""
+    units = graph.unit_of[op.sides["in"]]
+    mine = graph.group_of[units] == graph.groups.index(group)
+    return np.bincount(
+        graph.index_of[units[mine]], values[mine], minlength=group.size
+    )
