@@ -3,11 +3,6 @@
 import concurrent.futures
 import os
 
-try:
-    import threadpoolctl
-except ImportError:
-    threadpoolctl = None
-
 
 def map_in_threads(function, items, weights, workers=None):
     """Returns `[function(item) for item in items]`, computed in threads.
@@ -43,12 +38,22 @@ def map_in_threads(function, items, weights, workers=None):
             "Argument `workers` must be at least 1. "
             f"Received: workers={workers}"
         )
-    if workers == 1 or threadpoolctl is None:
+    hold_blas = _blas_limiter()
+    if workers == 1 or hold_blas is None:
         return [function(item) for item in items]
     order = sorted(range(len(items)), key=lambda index: -weights[index])
     with (
-        threadpoolctl.threadpool_limits(1, user_api="blas"),
+        hold_blas(1, user_api="blas"),
         concurrent.futures.ThreadPoolExecutor(workers) as pool,
     ):
         futures = {i: pool.submit(function, items[i]) for i in order}
         return [futures[i].result() for i in range(len(items))]
+
+
+def _blas_limiter():
+    """Returns `threadpoolctl.threadpool_limits`, or `None` without it."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return None
+    return threadpoolctl.threadpool_limits

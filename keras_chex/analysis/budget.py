@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from keras_chex.algorithms.cost import QuadraticCost
-from keras_chex.algorithms.cost import channel_count_cost
+from keras_chex.algorithms.cost import QuadraticCost, channel_count_cost
 from keras_chex.analysis.cost import weight_terms
 
 KINDS = ("flops", "params", "sparsity")

@@ -61,7 +61,9 @@ def weight_terms(graph, model, input_shape=None):
             shape = getattr(op.inner, name).shape
             rest = math.prod(n for i, n in enumerate(shape) if i not in axes)
             parts = tuple((role, op.sides[role.side]) for role in axes.values())
-            terms.append(WeightTerm(index, name, rest, parts, uses.get(name, 0)))
+            terms.append(
+                WeightTerm(index, name, rest, parts, uses.get(name, 0))
+            )
     return terms
 
 

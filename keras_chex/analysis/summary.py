@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_chex.analysis.cost import LayerCost
-from keras_chex.analysis.cost import layer_costs
+from keras_chex.analysis.cost import LayerCost, layer_costs
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.groups import ChannelGroup
 from keras_chex.layers.active import read_active
@@ -107,8 +106,8 @@ class ModelSummary:
                 _pair(self.channels, self.dense_channels),
                 _pair(self.params, self.dense_params),
                 _pair(self.flops, self.dense_flops),
-                f"{share(self.flops, self.dense_flops)} of the FLOPs, "
-                f"{share(self.params, self.dense_params)} of the parameters",
+                f"{share(self.flops, self.dense_flops)} FLOPs, "
+                f"{share(self.params, self.dense_params)} parameters",
             )
         )
         return f"Model '{self.name}': active / dense\n" + align(rows)
@@ -136,8 +135,8 @@ def summary(model, input_shape=None):
     >>> print(summary(model))
     Model 'tiny': active / dense
     layer   class  channels  params  FLOPs
-    logits  Dense   2         10      8     kept: model output
-    total           0         10      8     100.0% of the FLOPs, 100.0% of the parameters
+    logits  Dense  2         10      8      kept: model output
+    total          0         10      8      100.0% FLOPs, 100.0% parameters
     """
     graph = read_channels(model)
     active = read_active(graph)
@@ -164,7 +163,9 @@ def align(rows):
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 

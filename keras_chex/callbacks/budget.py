@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from keras_chex.algorithms.allocation import allocate
-from keras_chex.algorithms.allocation import minimum_cost
-from keras_chex.algorithms.allocation import uniform_share
-from keras_chex.analysis.budget import prunable
-from keras_chex.analysis.budget import width_cost
+from keras_chex.algorithms.allocation import (
+    allocate,
+    minimum_cost,
+    uniform_share,
+)
+from keras_chex.analysis.budget import prunable, width_cost
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,19 +5,15 @@ import time
 
 import numpy as np
 
-from keras_chex.algorithms.exploration import explore
-from keras_chex.algorithms.exploration import initial_subset
+from keras_chex.algorithms.exploration import explore, initial_subset
 from keras_chex.algorithms.schedules import regrow_fraction
-from keras_chex.analysis.budget import prunable
-from keras_chex.analysis.budget import width_cost
+from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.summary import share
 from keras_chex.callbacks.budget import make_budget
 from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names
-from keras_chex.layers.active import read_active
-from keras_chex.layers.active import require_wrapped
-from keras_chex.layers.active import write_active
+from keras_chex.layers.active import read_active, require_wrapped, write_active
 from keras_chex.layers.group_arrays import read_groups
 from keras_chex.layers.wrapped_model import wrappers
 

@@ -3,8 +3,7 @@
 import dataclasses
 
 from keras_chex.algorithms.exploration import initial_subset
-from keras_chex.analysis.summary import align
-from keras_chex.analysis.summary import share
+from keras_chex.analysis.summary import align, share
 
 
 @dataclasses.dataclass(frozen=True)

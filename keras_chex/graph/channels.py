@@ -6,17 +6,15 @@ import keras
 import numpy as np
 
 from keras_chex.graph import rules as rules
-from keras_chex.graph.channel_ids import ChannelIds
-from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.channel_ids import Opaque
-from keras_chex.graph.groups import ChannelGroup
-from keras_chex.graph.groups import gather_groups
-from keras_chex.graph.keras_nodes import functional_graph
-from keras_chex.graph.keras_nodes import input_layer
-from keras_chex.graph.keras_nodes import is_model
-from keras_chex.graph.keras_nodes import node_calls
-from keras_chex.graph.rule import Call
-from keras_chex.graph.rule import rule_for
+from keras_chex.graph.channel_ids import ChannelIds, Channels, Opaque
+from keras_chex.graph.groups import ChannelGroup, gather_groups
+from keras_chex.graph.keras_nodes import (
+    functional_graph,
+    input_layer,
+    is_model,
+    node_calls,
+)
+from keras_chex.graph.rule import Call, rule_for
 
 
 @dataclasses.dataclass

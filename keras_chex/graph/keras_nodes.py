@@ -4,9 +4,11 @@ Everything else in the package works with the small, stable surface below, so
 that a change inside Keras is met in one place.
 """
 
+import contextlib
 import dataclasses
 
 import keras
+from keras.src.backend.common import global_state
 from keras.src.backend.common.variables import AutocastScope
 from keras.src.models.functional import Functional
 from keras.src.ops import nn as raw_nn
@@ -116,6 +118,21 @@ def full_precision():
     return AutocastScope(None)
 
 
+@contextlib.contextmanager
+def without_values():
+    """Lets variables be created in name only: no value, no memory.
+
+    For layers that are only ever called with supplied weights.
+    """
+    pending = global_state.get_global_attribute(
+        "uninitialized_variables", [], set_to_default=True
+    )
+    before = len(pending)
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    del pending[before:]
+
+
 def is_plain_functional(model):
     """Tells whether a model is of Keras' own class, nothing overridden."""
     return type(model) is Functional
@@ -123,9 +140,7 @@ def is_plain_functional(model):
 
 def copy_state(source, target):
     """Copies all variables between two models of the same structure."""
-    pairs = zip(
-        source._flatten_layers(), target._flatten_layers(), strict=True
-    )
+    pairs = zip(source._flatten_layers(), target._flatten_layers(), strict=True)
     for old, new in pairs:
         store = {}
         old.save_own_variables(store)

@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
-from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.channel_ids import Opaque
+from keras_chex.graph.channel_ids import Channels, Opaque
 
 
 @dataclasses.dataclass(frozen=True)

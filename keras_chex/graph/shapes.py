@@ -2,9 +2,7 @@
 
 import keras
 
-from keras_chex.graph.keras_nodes import functional_graph
-from keras_chex.graph.keras_nodes import is_model
-from keras_chex.graph.keras_nodes import node_calls
+from keras_chex.graph.keras_nodes import functional_graph, is_model, node_calls
 
 
 def call_shapes(graph, model, input_shape=None):

@@ -3,9 +3,7 @@
 import numpy as np
 
 from keras_chex.graph.channels import read_channels
-from keras_chex.layers.wrapped_model import is_wrapped
-from keras_chex.layers.wrapped_model import prepare
-from keras_chex.layers.wrapped_model import refresh
+from keras_chex.layers.wrapped_model import is_wrapped, prepare, refresh
 
 
 def channel_groups(model):
@@ -125,7 +123,9 @@ def write_active(model, graph, masks, restore="mru", seed=0):
                 side: units[graph.unit_of[ids]]
                 for side, ids in op.sides.items()
             }
-            op.layer.set_channels(sides, restore, [*np.atleast_1d(seed), number])
+            op.layer.set_channels(
+                sides, restore, [*np.atleast_1d(seed), number]
+            )
     if prepare(model) != before:
         refresh(model)
 

@@ -6,14 +6,9 @@ import keras
 import numpy as np
 
 from keras_chex.algorithms.memory import remember
-from keras_chex.graph.rule import Barrier
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
-from keras_chex.graph.rule import rule_for
-from keras_chex.layers.channel_index import decode
-from keras_chex.layers.channel_index import encode
-from keras_chex.layers.narrow_terms import NarrowConstraint
-from keras_chex.layers.narrow_terms import NarrowRegularizer
+from keras_chex.graph.rule import Barrier, Rule, register_rule, rule_for
+from keras_chex.layers.channel_index import decode, encode
+from keras_chex.layers.narrow_terms import NarrowConstraint, NarrowRegularizer
 from keras_chex.layers.narrow_twin import NarrowTwin
 from keras_chex.layers.restore import fresh_values
 
@@ -219,6 +214,8 @@ class ChexWrapper(keras.layers.Wrapper):
         weight = getattr(self.layer, name)
         was = element_mask(self.spec[name], weight.shape, before)
         now = element_mask(self.spec[name], weight.shape, after)
+        if np.array_equal(was, now):
+            return
         value, kept = remember(
             keras.ops.convert_to_numpy(weight),
             keras.ops.convert_to_numpy(memory),

@@ -1,9 +1,9 @@
-"""Runs a layer at its active width: the narrow twin and its gathered weights."""
+"""Runs a layer at its active width, with gathered weights."""
 
 import keras
 import numpy as np
 
-from keras_chex.graph.keras_nodes import full_precision
+from keras_chex.graph.keras_nodes import full_precision, without_values
 
 
 class NarrowTwin:
@@ -33,7 +33,8 @@ class NarrowTwin:
             )
             shape = list(wrapper.full_input_shape)
             shape[axis] = widths.get("in", shape[axis])
-            self._layer.build(tuple(shape))
+            with without_values():
+                self._layer.build(tuple(shape))
         self.widths = widths
 
     def call(self, *args, **kwargs):
@@ -45,7 +46,10 @@ class NarrowTwin:
         with full_precision():
             indices = {name: self.indices(name) for name in self._wrapper.spec}
             mapping = [
-                (getattr(twin, name), gather(getattr(full, name), indices[name]))
+                (
+                    getattr(twin, name),
+                    gather(getattr(full, name), indices[name]),
+                )
                 for name in indices
             ]
         with keras.StatelessScope(mapping) as scope:

@@ -92,7 +92,7 @@ def wrap_in_place(model, exclude=()):
     return model
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _wrapped_class(model_class):
     """A subclass of the user's class; all are saved under one name."""
     name = f"Chex{model_class.__name__}"

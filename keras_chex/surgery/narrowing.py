@@ -5,13 +5,15 @@ import inspect
 import keras
 import numpy as np
 
-from keras_chex.graph.keras_nodes import copy_state
-from keras_chex.graph.keras_nodes import functional_graph
-from keras_chex.graph.keras_nodes import input_layer
-from keras_chex.graph.keras_nodes import input_structure
-from keras_chex.graph.keras_nodes import is_model
-from keras_chex.graph.keras_nodes import node_calls
-from keras_chex.graph.keras_nodes import output_structure
+from keras_chex.graph.keras_nodes import (
+    copy_state,
+    functional_graph,
+    input_layer,
+    input_structure,
+    is_model,
+    node_calls,
+    output_structure,
+)
 
 
 def narrow_model(model, selection):

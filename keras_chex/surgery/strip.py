@@ -2,8 +2,7 @@
 
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.selection import Selection
-from keras_chex.layers.active import read_active
-from keras_chex.layers.active import require_wrapped
+from keras_chex.layers.active import read_active, require_wrapped
 from keras_chex.surgery.narrowing import narrow_model
 from keras_chex.surgery.verification import verify_equal
 

@@ -59,7 +59,9 @@ def verify_equal(model, stripped):
     difference = largest_difference(
         model(inputs, training=False), stripped(inputs, training=False)
     )
-    limit = max(TOLERANCE.get(layer.compute_dtype, 1e-4) for layer in model.layers)
+    limit = max(
+        TOLERANCE.get(layer.compute_dtype, 1e-4) for layer in model.layers
+    )
     if not difference <= limit:
         raise RuntimeError(
             f"The stripped model of '{model.name}' differs from the trained "

@@ -4,10 +4,8 @@ import keras
 
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names
-from keras_chex.graph.keras_nodes import copy_state
-from keras_chex.graph.keras_nodes import is_plain_functional
-from keras_chex.layers.wrapped_model import is_wrapped
-from keras_chex.layers.wrapped_model import wrap_in_place
+from keras_chex.graph.keras_nodes import copy_state, is_plain_functional
+from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
 
 
 def wrap(model, exclude=()):

@@ -6,13 +6,8 @@ import keras
 import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.rule import IN
-from keras_chex.graph.rule import OUT
-from keras_chex.graph.rule import Axis
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
-from keras_chex.graph.rules.activation import activation_name
-from keras_chex.graph.rules.activation import is_channelwise
+from keras_chex.graph.rule import IN, OUT, Axis, Rule, register_rule
+from keras_chex.graph.rules.activation import activation_name, is_channelwise
 
 
 def channel_axis(data_format, rank):

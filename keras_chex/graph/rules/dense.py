@@ -5,12 +5,8 @@ import math
 import keras
 
 from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.rule import IN
-from keras_chex.graph.rule import OUT
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
-from keras_chex.graph.rules.activation import activation_name
-from keras_chex.graph.rules.activation import is_channelwise
+from keras_chex.graph.rule import IN, OUT, Rule, register_rule
+from keras_chex.graph.rules.activation import activation_name, is_channelwise
 
 
 @register_rule(keras.layers.Dense)

@@ -3,18 +3,15 @@
 import keras
 import numpy as np
 
-from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.channel_ids import Opaque
+from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.keras_nodes import raw_operation
-from keras_chex.graph.rule import IN
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
-from keras_chex.graph.rules.activation import activation_name
-from keras_chex.graph.rules.activation import is_channelwise
+from keras_chex.graph.rule import IN, Rule, register_rule
+from keras_chex.graph.rules.activation import activation_name, is_channelwise
 
 _LAYERS = (
     "ReLU LeakyReLU ELU Identity ActivityRegularization GaussianNoise "
-    "GaussianDropout AlphaDropout SpatialDropout1D SpatialDropout2D SpatialDropout3D"
+    "GaussianDropout AlphaDropout SpatialDropout1D SpatialDropout2D "
+    "SpatialDropout3D"
 ).split()
 
 _RAW = (

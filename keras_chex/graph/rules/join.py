@@ -1,13 +1,11 @@
-"""Rules of what brings tensors together: element by element, or side by side."""
+"""Rules of what brings tensors together: by element, or side by side."""
 
 import keras
 import numpy as np
 
-from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.channel_ids import Opaque
+from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.keras_nodes import raw_operation
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
+from keras_chex.graph.rule import Rule, register_rule
 
 _RAW_JOINS = (
     "Add Subtract Multiply Divide DivideNoNan TrueDivide FloorDivide Maximum "

@@ -3,9 +3,7 @@
 import keras
 
 from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.rule import IN
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
+from keras_chex.graph.rule import IN, Rule, register_rule
 
 
 def _axes(layer, rank):

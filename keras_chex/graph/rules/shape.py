@@ -7,8 +7,7 @@ import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.keras_nodes import raw_operation
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
+from keras_chex.graph.rule import Rule, register_rule
 
 
 def merged(ids, axis, shape, target):

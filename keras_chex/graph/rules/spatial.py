@@ -4,8 +4,7 @@ import keras
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.keras_nodes import raw_operation
-from keras_chex.graph.rule import Rule
-from keras_chex.graph.rule import register_rule
+from keras_chex.graph.rule import Rule, register_rule
 from keras_chex.graph.rules.convolution import channel_axis
 
 
