@@ -24,7 +24,7 @@ LITERT = ["ai-edge-litert>=1.2; platform_system != 'Windows'"]
 # Version 4.9.10 of `tensorflow-datasets` imports `importlib_resources` without
 # requiring it.
 DATASETS = ["tensorflow-datasets>=4.9.4", "importlib_resources"]
-DEMO = [*LITERT, "absl-py>=1.4", "scikit-learn>=1.3", "matplotlib>=3.7"]
+DEMO = [*LITERT, "scikit-learn>=1.3", "matplotlib>=3.7"]
 TEST = [
     *DEMO,
     "setuptools>=68",
@@ -37,7 +37,7 @@ EXTRAS = {
     "export": LITERT,
     "demo": DEMO,
     "experiments": [*DEMO, *DATASETS],
-    "bench": [*LITERT, "absl-py>=1.4"],
+    "bench": LITERT,
     "test": TEST,
     "lint": ["ruff==0.17.6"],
     # For `tf_keras` programs beside this package: post-training clustering and
@@ -76,6 +76,7 @@ setup(
         "scipy>=1.11",
         "keras>=3.8",
         "tensorflow>=2.18",
+        "absl-py>=1.4",
     ],
     extras_require=EXTRAS,
 )

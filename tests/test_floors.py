@@ -21,7 +21,7 @@ FLOORS = {
     "export": 4,
 }
 # What a module may import as it is loaded; the rest is for function bodies.
-LOADED = {"keras", "keras_chex", "numpy", "scipy"}
+LOADED = {"absl", "keras", "keras_chex", "numpy", "scipy"}
 LOADED_BY_ALGORITHMS = {"keras_chex", "numpy", "scipy"}
 KERAS_INTERNALS = PACKAGE / "graph" / "keras_nodes.py"
 

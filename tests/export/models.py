@@ -5,7 +5,7 @@ import keras
 layers = keras.layers
 
 
-def _trained_looking(model):
+def with_statistics(model):
     """Gives BatchNormalization statistics that are neither 0 nor 1."""
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -23,7 +23,7 @@ def image_model():
     x = layers.BatchNormalization()(x)
     x = layers.ReLU()(x)
     x = layers.GlobalAveragePooling2D()(x)
-    return _trained_looking(keras.Model(inputs, layers.Dense(3)(x)))
+    return with_statistics(keras.Model(inputs, layers.Dense(3)(x)))
 
 
 def sequence_model():

@@ -1,0 +1,189 @@
+"""Times one exploration step on ResNet-50, phase by phase.
+
+The model is `keras.applications.ResNet50` on 224 x 224 images, untrained, with
+BatchNormalization scales scattered around 1 as after some epochs, in the middle
+of a run to `--flops`. Expect less than three seconds a step on two cores. One
+minute in all:
+
+    python -m benchmarks.exploration_step --flops=0.5
+
+The table is printed; `--output` gets it as JSON, with the machine.
+"""
+
+import statistics
+import time
+
+import keras
+import numpy as np
+from absl import app, flags
+
+import keras_chex
+from benchmarks.report import table, write_json
+from keras_chex.algorithms.allocation import allocate
+from keras_chex.algorithms.exploration import explore
+from keras_chex.callbacks.clock import make_clock
+from keras_chex.callbacks.exploration import Explorer
+from keras_chex.layers.active import read_active, write_active
+from keras_chex.layers.group_arrays import read_groups
+
+FLAGS = flags.FLAGS
+
+# model
+flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
+# exploration
+flags.DEFINE_float("flops", 0.5, "Budget, as a share of the dense FLOPs.")
+flags.DEFINE_integer("round_to", 1, "Widths are multiples of this.")
+flags.DEFINE_enum(
+    "criterion", "css", ["css", "l1", "l2"], "What keeps channels."
+)
+# measurement
+flags.DEFINE_integer("steps", 5, "Exploration steps that are timed.")
+flags.DEFINE_string("output", "runs/exploration_step.json", "JSON to write.")
+
+
+class Phases:
+    """Collects the seconds of named phases, by the wall and of all cores."""
+
+    def __init__(self):
+        self.seconds = {}
+        self.cpu_seconds = {}
+
+    def time(self, name, function, *args, **kwargs):
+        """Calls the function and adds its time to the phase."""
+        start, cpu_start = time.perf_counter(), time.process_time()
+        result = function(*args, **kwargs)
+        seconds = time.perf_counter() - start
+        cpu_seconds = time.process_time() - cpu_start
+        self.seconds.setdefault(name, []).append(seconds)
+        self.cpu_seconds.setdefault(name, []).append(cpu_seconds)
+        return result
+
+    def medians(self, name):
+        """Median seconds of a phase: by the wall, of all cores together."""
+        return np.array(
+            [
+                statistics.median(self.seconds[name]),
+                statistics.median(self.cpu_seconds[name]),
+            ]
+        )
+
+
+def build_model():
+    """ResNet-50 whose BatchNormalization scales are no longer all equal."""
+    size = (FLAGS.image_size, FLAGS.image_size, 3)
+    model = keras.applications.ResNet50(weights=None, input_shape=size)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.gamma.assign(rng.normal(1.0, 0.05, layer.gamma.shape))
+    return model
+
+
+def step_by_phases(explorer, phases, progress, seed):
+    """Decides and applies one exploration step with a clock on each phase."""
+    graph, budget = explorer.graph, explorer.budget
+    active = phases.time("read what is active", read_active, graph)
+    lowest = {
+        group.name: int(width)
+        for group, width in zip(explorer.groups, budget.min_widths, strict=True)
+    }
+    arrays = phases.time("gather weights", read_groups, graph, active, lowest)
+    scales = [np.where(group.active, group.scale, 0.0) for group in arrays]
+    phases.time(
+        "allocate widths",
+        allocate,
+        scales,
+        budget.sizes,
+        budget.cost,
+        budget.limit,
+        min_widths=budget.min_widths,
+        round_to=FLAGS.round_to,
+        blend=progress,
+    )
+    options = {
+        "criterion": FLAGS.criterion,
+        "blend": progress,
+        "round_to": FLAGS.round_to,
+        "seed": seed,
+    }
+    for name, fraction in (("allocate + prune", 0.0), ("decide", 0.15)):
+        result = phases.time(
+            name,
+            explore,
+            arrays,
+            budget.cost,
+            budget.limit,
+            regrow_fraction=fraction,
+            **options,
+        )
+    for group, mask in zip(explorer.groups, result.active, strict=True):
+        active[group.name] = mask
+    phases.time(
+        "apply to the model", write_active, explorer.model, graph, active
+    )
+
+
+def phase_table(phases):
+    """Returns the median seconds of phases that add up to a step."""
+    allocated = phases.medians("allocate widths")
+    pruned = phases.medians("allocate + prune")
+    return {
+        "read what is active": phases.medians("read what is active"),
+        "gather weights": phases.medians("gather weights"),
+        "allocate widths": allocated,
+        f"prune by {FLAGS.criterion}": pruned - allocated,
+        "regrow": phases.medians("decide") - pruned,
+        "apply to the model": phases.medians("apply to the model"),
+    }
+
+
+def main(argv):
+    del argv
+    phases = Phases()
+    plain = build_model()
+    model = phases.time("wrap, once", keras_chex.wrap, plain)
+    scheduler = keras_chex.ChexScheduler(
+        flops=FLAGS.flops,
+        criterion=FLAGS.criterion,
+        round_to=FLAGS.round_to,
+        verbose=0,
+    )
+    explorer = phases.time(
+        "read the graph, once",
+        Explorer,
+        model,
+        scheduler.budget,
+        scheduler.options,
+    )
+    clock = make_clock(2, 2 * (FLAGS.steps + 1), "epoch", 100, None)
+    explorer.begin(0)
+    for index, moment in enumerate(clock.times[: FLAGS.steps]):
+        step_by_phases(explorer, phases, moment / clock.end, seed=index)
+        phases.time("whole step", explorer.explore, moment, clock)
+    seconds = {
+        "wrap, once": phases.medians("wrap, once"),
+        "read the graph, once": phases.medians("read the graph, once"),
+        **phase_table(phases),
+        "whole step": phases.medians("whole step"),
+    }
+    rows = [("phase", "seconds", "core seconds")]
+    rows += [
+        (name, f"{wall:.3f}", f"{cpu:.3f}")
+        for name, (wall, cpu) in seconds.items()
+    ]
+    print(table(rows))
+    names = ("image_size", "flops", "round_to", "criterion", "steps")
+    result = {
+        "flags": {name: FLAGS[name].value for name in names},
+        "groups": len(explorer.groups),
+        "units": int(explorer.budget.sizes.sum()),
+        "seconds": {name: wall for name, (wall, _) in seconds.items()},
+        "core_seconds": {name: cpu for name, (_, cpu) in seconds.items()},
+        "whole_steps": phases.seconds["whole step"],
+    }
+    write_json(FLAGS.output, result)
+    print(f"written: {FLAGS.output}")
+
+
+if __name__ == "__main__":
+    app.run(main)
