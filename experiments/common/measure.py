@@ -3,6 +3,7 @@
 import numpy as np
 
 import keras_chex
+from keras_chex.export import compare_latency
 
 from .run_directory import replacing
 
@@ -57,7 +58,7 @@ def latencies(directories, runs=400):
     Returns:
         Dict from the name to milliseconds, the median of the runs.
     """
-    comparison = keras_chex.compare_latency(
+    comparison = compare_latency(
         [directory / TFLITE for directory in directories.values()], runs=runs
     )
     medians = [result.median_ms for result in comparison.results]

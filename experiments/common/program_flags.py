@@ -14,7 +14,7 @@ def define_exploration(interval, end):
     """Defines the flags of `ChexScheduler`.
 
     Args:
-        interval: number, default of `--interval`, in epochs.
+        interval: int, default of `--interval`, in epochs.
         end: float, default of `--end`, share of the run.
     """
     flags.DEFINE_float(
@@ -32,9 +32,10 @@ def define_exploration(interval, end):
     flags.DEFINE_float(
         "regrow", 0.3, "Share of a group's channels regrown in the first step."
     )
-    flags.DEFINE_float(
-        "interval", interval, "Epochs between two exploration steps."
+    flags.DEFINE_integer(
+        "interval", interval, "Units between two exploration steps."
     )
+    flags.DEFINE_enum("unit", "epoch", ["epoch", "step"], "Unit of --interval.")
     flags.DEFINE_float(
         "end", end, "Share of the run after which channels stay as they are."
     )
@@ -74,6 +75,7 @@ def scheduler(values, seed, **changes):
             "regrow",
             "interval",
             "end",
+            "unit",
             "criterion",
             "sampling",
             "restore",

@@ -43,6 +43,7 @@ def train(model, images, recipe, directory, callbacks=(), backup_every=1):
         flip=images.flip,
     )
     history = directory / "history.csv"
+    stopwatch = Stopwatch()
     if first_epoch < recipe.epochs:
         model.fit(
             batches,
@@ -50,7 +51,12 @@ def train(model, images, recipe, directory, callbacks=(), backup_every=1):
             epochs=recipe.epochs,
             initial_epoch=first_epoch,
             validation_data=pipeline.evaluation_batches(*images.test),
-            callbacks=[*callbacks, HistoryFile(history), backup],
+            callbacks=[
+                stopwatch,
+                *callbacks,
+                HistoryFile(history, stopwatch),
+                backup,
+            ],
             shuffle=False,
             verbose=0,
         )
@@ -99,40 +105,57 @@ class Backup(keras.callbacks.Callback):
                 state.unlink()
 
 
+class Stopwatch(keras.callbacks.Callback):
+    """Times the training of an epoch, without the evaluation after it.
+
+    Stands first in the list of callbacks: exploration steps are made at the
+    beginning of an epoch, and count.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._before = 0.0
+        self._since = None
+
+    def seconds(self):
+        """Seconds of training since the epoch began."""
+        running = self._since is not None
+        now = time.perf_counter() - self._since if running else 0.0
+        return self._before + now
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before, self._since = 0.0, time.perf_counter()
+
+    def on_test_begin(self, logs=None):
+        self._before, self._since = self.seconds(), None
+
+    def on_test_end(self, logs=None):
+        self._since = time.perf_counter()
+
+
 class HistoryFile(keras.callbacks.Callback):
     """Keeps `history.csv`: one row per epoch, written after every epoch.
 
     Rows of epochs that were lost with an interruption are dropped when
-    training goes on before them. The column `seconds` is the time of training,
-    exploration steps included, without the evaluation.
+    training goes on before them.
 
     Args:
         path: path of the file.
+        stopwatch: a `Stopwatch`, for the column `seconds`.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, stopwatch):
         super().__init__()
         self.path = path
+        self.stopwatch = stopwatch
         self._rows = []
-        self._seconds = 0.0
-        self._clock = 0.0
 
     def on_train_begin(self, logs=None):
         self._rows = read_rows(self.path)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._seconds, self._clock = 0.0, time.perf_counter()
-
-    def on_test_begin(self, logs=None):
-        self._seconds += time.perf_counter() - self._clock
-
-    def on_test_end(self, logs=None):
-        self._clock = time.perf_counter()
-
     def on_epoch_end(self, epoch, logs=None):
-        self._seconds += time.perf_counter() - self._clock
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
-        row["seconds"] = round(self._seconds, 3)
+        row["seconds"] = round(self.stopwatch.seconds(), 3)
         kept = [r for r in self._rows if r["epoch"] <= epoch]
         self._rows = [*kept, row]
         write_rows(self.path, self._rows)
