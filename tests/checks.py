@@ -253,3 +253,52 @@ def roll_input_slices(layer):
         kernel, axis = layer.kernel, -2
     kernel.assign(np.roll(np.array(kernel), 1, axis=axis))
     return kernel.shape[axis] > 1
+
+
+def as_numpy(outputs):
+    return keras.tree.map_structure(ops.convert_to_numpy, outputs)
+
+
+def training_step(model, x, y, run_eagerly):
+    """Trains on one batch with plain SGD; returns the loss."""
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.05),
+        loss=keras.tree.map_structure(lambda _: "mse", y),
+        run_eagerly=run_eagerly,
+    )
+    return float(model.train_on_batch(x, y, return_dict=True)["loss"])
+
+
+def find_layer(stripped, path):
+    """Finds the layer of a stripped model that `path` names in the plain one.
+
+    Inner layers lose the names of their models unless two share a name.
+    """
+    by_path = layers_by_path(stripped)
+    names = (path, path.replace("/", "_"), path.rsplit("/", 1)[-1])
+    return next(by_path[name] for name in names if name in by_path)
+
+
+def run_litert(path, x, like):
+    """Runs a `.tflite` file, one example after the other.
+
+    Args:
+        path: the file.
+        x: array, or list of arrays of different shapes.
+        like: outputs whose structure the result gets.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(path)).get_signature_runner()
+    arrays = keras.tree.flatten(x)
+    shapes = {
+        name: tuple(details["shape"][1:])
+        for name, details in runner.get_input_details().items()
+    }
+    rows = []
+    for i in range(len(arrays[0])):
+        one = {tuple(a.shape[1:]): a[i : i + 1] for a in arrays}
+        outputs = runner(**{n: one[shape] for n, shape in shapes.items()})
+        rows.append([outputs[name] for name in sorted(outputs)])
+    columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    return keras.tree.pack_sequence_as(like, columns)

@@ -140,10 +140,8 @@ ROWS = {
     "raw_hard_sigmoid_gate": Row(
         kinds.raw_hard_sigmoid_gate, ("c1+expand", "reduce", "c2")
     ),
-    "raw_reshape_barrier": Row(
-        kinds.raw_reshape_barrier,
-        ("c3",),
-        {"c1": "reshape", "c2": "shuffle"},
+    "reshapes": Row(
+        kinds.reshapes, ("c1", "c4"), {"c2": "reshape", "c3": "shuffle"}
     ),
     "raw_array_constant": Row(
         kinds.raw_array_constant, ("c2",), {"c1": "multiply"}
@@ -165,7 +163,9 @@ ROWS = {
         kinds.lambda_layer, ("c1", "c2"), {"middle": "reverse"}
     ),
     "layer_normalization": Row(
-        kinds.layer_normalization, ("c1", "c2"), {"middle": "norm"}
+        kinds.layer_normalization,
+        ("c1", "middle", "c2"),
+        zero_preserving=False,
     ),
     "channels_first": Row(kinds.channels_first, ("c1", "c2", "up")),
     "regularized": Row(kinds.regularized, ("c1", "c2")),

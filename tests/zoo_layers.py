@@ -175,14 +175,16 @@ def raw_hard_sigmoid_gate():
     return keras.Model(image, pooled_logits(conv_bn_relu(x, 6, "c2")))
 
 
-def raw_reshape_barrier():
-    """Mixes channels with positions: must not be narrowed."""
+def reshapes():
+    """One merges channels with positions, one splits them: a barrier."""
     image = keras.Input(IMAGE, name="image")
     x = conv_bn_relu(image, 7, "c1")
     x = ops.reshape(x, (-1, 8, 42))
-    x = layers.Conv1D(6, 3, name="c2")(x)
-    x = layers.Reshape((12, 3), name="shuffle")(x)
-    return keras.Model(image, pooled_logits(layers.Conv1D(5, 3, name="c3")(x)))
+    x = layers.Conv1D(10, 3, name="c2")(x)
+    x = ops.reshape(x, (-1, 12, 5))
+    x = layers.Conv1D(6, 3, name="c3")(x)
+    x = layers.Reshape((20, 3), name="shuffle")(x)
+    return keras.Model(image, pooled_logits(layers.Conv1D(5, 3, name="c4")(x)))
 
 
 def raw_array_constant():

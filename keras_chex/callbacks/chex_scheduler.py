@@ -7,6 +7,7 @@ from keras_chex.callbacks.clock import make_clock
 from keras_chex.callbacks.exploration import Explorer
 from keras_chex.callbacks.messages import print_message
 from keras_chex.callbacks.options import Options
+from keras_chex.graph.keras_nodes import read_variable
 
 
 class ChexScheduler(keras.callbacks.Callback):
@@ -239,7 +240,7 @@ class ChexScheduler(keras.callbacks.Callback):
     def _iterations(self):
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
-        return int(self.model.optimizer.iterations)
+        return int(read_variable(self.model.optimizer.iterations))
 
     def _say(self, text):
         if self.options.verbose:

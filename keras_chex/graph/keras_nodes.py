@@ -118,6 +118,12 @@ def full_precision():
     return AutocastScope(None)
 
 
+def read_variable(variable):
+    """The value of a variable as an array; of a mirrored one, the first."""
+    with full_precision():
+        return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
+
+
 @contextlib.contextmanager
 def without_values():
     """Lets variables be created in name only: no value, no memory.

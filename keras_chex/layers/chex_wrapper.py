@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_chex.algorithms.memory import remember
+from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.graph.rule import Barrier, Rule, register_rule, rule_for
 from keras_chex.layers.channel_index import decode, encode
 from keras_chex.layers.narrow_terms import NarrowConstraint, NarrowRegularizer
@@ -171,7 +172,7 @@ class ChexWrapper(keras.layers.Wrapper):
 
     def active(self, side):
         """Which channels of a side are active: bool array."""
-        return decode(keras.ops.convert_to_numpy(self.channels[side]))
+        return decode(read_variable(self.channels[side]))
 
     def set_channels(self, active, restore="mru", seed=0):
         """Chooses the active channels.
@@ -217,8 +218,8 @@ class ChexWrapper(keras.layers.Wrapper):
         if np.array_equal(was, now):
             return
         value, kept = remember(
-            keras.ops.convert_to_numpy(weight),
-            keras.ops.convert_to_numpy(memory),
+            read_variable(weight),
+            read_variable(memory),
             was,
             now,
         )
@@ -288,7 +289,7 @@ def concrete(variable):
         if not tf.executing_eagerly():
             return None
     try:
-        return keras.ops.convert_to_numpy(variable.value)
+        return read_variable(variable)
     except TypeError:  # What JAX raises for a traced value.
         return None
 

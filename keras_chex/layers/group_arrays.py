@@ -1,9 +1,9 @@
 """Reads from a wrapped model what an exploration step decides on."""
 
-import keras
 import numpy as np
 
 from keras_chex.algorithms.exploration import GroupArrays
+from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.layers.chex_wrapper import element_mask
 
 
@@ -54,10 +54,10 @@ class _Weights:
             layer = op.layer
             sides = {side: layer.active(side) for side in layer.channels}
             weight = getattr(layer.layer, name)
-            live = keras.ops.convert_to_numpy(weight)
+            live = read_variable(weight)
             if not all(mask.all() for mask in sides.values()):
                 mask = element_mask(op.weights[name], weight.shape, sides)
-                kept = keras.ops.convert_to_numpy(layer.memory[name])
+                kept = read_variable(layer.memory[name])
                 live = np.where(mask, live, kept)
             self._values[key] = np.asarray(live, np.float32)
         return self._values[key]

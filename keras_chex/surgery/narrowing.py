@@ -13,6 +13,7 @@ from keras_chex.graph.keras_nodes import (
     is_model,
     node_calls,
     output_structure,
+    read_variable,
 )
 
 
@@ -127,7 +128,7 @@ class _Builder:
             for side, ids in op.sides.items()
         }
         for name, axes in op.weights.items():
-            value = keras.ops.convert_to_numpy(getattr(op.inner, name))
+            value = read_variable(getattr(op.inner, name))
             for axis, role in axes.items():
                 places = role.positions(indices[role.side])
                 value = np.take(value, places, axis=axis)
