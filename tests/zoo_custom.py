@@ -11,7 +11,7 @@ class ChannelShift(layers.Layer):
     """Rolls the channels by one: no rule can be guessed for it."""
 
     def call(self, inputs):
-        return ops.roll(inputs, 1, axis=-1)
+        return ops.concatenate([inputs[..., 1:], inputs[..., :1]], axis=-1)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -60,7 +60,7 @@ class ScaledLossModel(keras.Model):
         # TensorFlow only, as every `train_step` of Keras' own guide.
         import tensorflow as tf
 
-        x, y = data
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             predicted = self(x, training=True)
             loss = self.scale * self.compute_loss(x, y, predicted)

@@ -18,7 +18,8 @@ def meet_limit(ideal, positions, grid, floors, cost, limit, tolerance):
     """Turns ideal widths into allowed ones whose cost is just under a limit.
 
     Args:
-        ideal: int array of shape `(groups,)` whose cost is within the limit.
+        ideal: array of shape `(groups,)`, real or whole widths whose cost is
+            within the limit.
         positions: list of int arrays; `positions[g][i]` is the rank, over all
             groups, of the `i`-th best unit of group `g`.
         grid: `WidthGrid`.

@@ -15,6 +15,7 @@ from keras.src.ops import nn as raw_nn
 from keras.src.ops import numpy as raw_numpy
 from keras.src.ops.function import map_graph
 from keras.src.ops.node import KerasHistory
+from keras.src.saving import serialization_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,18 @@ def input_layer(tensor):
     return tensor._keras_history.operation
 
 
+def new_input(tensor):
+    """Makes an input like one of another model, of the same name."""
+    layer = input_layer(tensor)
+    return keras.Input(
+        batch_shape=tensor.shape,
+        dtype=tensor.dtype,
+        sparse=tensor.sparse,
+        name=layer.name,
+        optional=getattr(layer, "optional", False),
+    )
+
+
 def input_structure(model):
     """Returns the nested structure of inputs the user gave the model."""
     return functional_graph(model)._inputs_struct
@@ -116,6 +129,20 @@ def raw_operation(name):
 def full_precision():
     """A scope in which variables are read in their own dtype."""
     return AutocastScope(None)
+
+
+def trusted():
+    """A scope for copying what is in memory, Python lambdas included."""
+    return serialization_lib.SafeModeScope(safe_mode=False)
+
+
+def deserialize(config, custom_objects=None):
+    """Deserialises as safely as the loading that is under way asks for."""
+    return keras.saving.deserialize_keras_object(
+        config,
+        custom_objects=custom_objects,
+        safe_mode=serialization_lib.in_safe_mode() is not False,
+    )
 
 
 def read_variable(variable):

@@ -5,7 +5,7 @@ import functools
 import keras
 
 from keras_chex.graph.channels import read_channels
-from keras_chex.graph.keras_nodes import replace_layers
+from keras_chex.graph.keras_nodes import deserialize, replace_layers
 from keras_chex.layers.chex_wrapper import ChexWrapper
 
 
@@ -50,9 +50,7 @@ class WrappedModel:
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        model = keras.saving.deserialize_keras_object(
-            config["model"], custom_objects=custom_objects
-        )
+        model = deserialize(config["model"], custom_objects)
         return wrap_in_place(model, config["exclude"])
 
 

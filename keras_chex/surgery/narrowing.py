@@ -1,5 +1,6 @@
 """Builds a plain model with only some channels of another, weights included."""
 
+import collections
 import inspect
 
 import keras
@@ -11,9 +12,11 @@ from keras_chex.graph.keras_nodes import (
     input_layer,
     input_structure,
     is_model,
+    new_input,
     node_calls,
     output_structure,
     read_variable,
+    trusted,
 )
 
 
@@ -31,16 +34,14 @@ def narrow_model(model, selection):
         A new functional `keras.Model`, not compiled.
     """
     functional = functional_graph(model)
+    with trusted():
+        return _narrow(model, functional, selection)
+
+
+def _narrow(model, functional, selection):
     builder = _Builder(selection)
-    tensors = {
-        id(tensor): keras.Input(
-            batch_shape=tensor.shape,
-            dtype=tensor.dtype,
-            sparse=tensor.sparse,
-            name=builder.unique(input_layer(tensor).name, ""),
-        )
-        for tensor in functional.inputs
-    }
+    builder.names.update(input_layer(x).name for x in functional.inputs)
+    tensors = {id(tensor): new_input(tensor) for tensor in functional.inputs}
     builder.run(functional, tensors, "")
     inputs, outputs = (
         keras.tree.map_structure(lambda t: tensors[id(t)], structure)
@@ -58,6 +59,9 @@ class _Builder:
         }
         self.made = {}
         self.names = set()
+        self.repeats = collections.Counter(
+            op.layer.name for op in selection.graph.operations
+        )
 
     def run(self, functional, tensors, prefix):
         """Calls a new operation for every call in a functional graph."""
@@ -82,11 +86,14 @@ class _Builder:
                 tensors[id(old)] = new
 
     def unique(self, name, prefix):
-        """The name itself, or with the path before it if it is taken."""
-        if name in self.names:
+        """The name itself, or with the path before it if it repeats."""
+        if self.repeats[name] > 1 or name in self.names:
             name = prefix + name
-        self.names.add(name)
-        return name
+        free, number = name, 1
+        while free in self.names:
+            free, number = f"{name}_{number}", number + 1
+        self.names.add(free)
+        return free
 
     def new(self, layer, prefix):
         """The new operation for an old one, made at its first call."""

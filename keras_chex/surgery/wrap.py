@@ -4,7 +4,13 @@ import keras
 
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names
-from keras_chex.graph.keras_nodes import copy_state, is_plain_functional
+from keras_chex.graph.keras_nodes import (
+    copy_state,
+    input_structure,
+    is_plain_functional,
+    new_input,
+    trusted,
+)
 from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
 
 
@@ -69,24 +75,49 @@ def _require_prunable(model, graph):
 
 
 def _copy(model):
+    """A new model of the same class; weights are copied afterwards."""
     plain = is_plain_functional(model) or type(model) is keras.Sequential
-    if plain:
-        return keras.models.clone_model(
-            model, clone_function=_clone, recursive=True
-        )
     try:
-        copy = type(model).from_config(model.get_config())
+        with trusted():
+            copy = _clone_model(model) if plain else _remake(model)
     except (TypeError, NotImplementedError, KeyError) as error:
         raise TypeError(
-            "Argument `model` must be of a class that can be made anew from "
-            f"its config. Received: {type(model).__name__}, for which "
-            f"`from_config(get_config())` fails: {error}. Implement "
+            "Argument `model` must be made of classes that can be made anew "
+            f"from their config. Received: {type(model).__name__} "
+            f"'{model.name}', for which this fails: {error}. Implement "
             "`get_config` so that it names all arguments of `__init__`."
         ) from error
-    if model.compiled:
-        copy.compile_from_config(model.get_compile_config())
+    for name, value in vars(model).items():
+        if isinstance(value, (bool, int, float, str)) and name[0] != "_":
+            setattr(copy, name, value)
     return copy
+
+
+def _clone_model(model):
+    inputs = None
+    if not isinstance(model, keras.Sequential):
+        # Cloning would call an unnamed input "keras_tensor".
+        inputs = keras.tree.map_structure(new_input, input_structure(model))
+    return keras.models.clone_model(
+        model, input_tensors=inputs, clone_function=_clone, recursive=True
+    )
 
 
 def _clone(operation):
     return type(operation).from_config(operation.get_config())
+
+
+def _remake(model):
+    """Makes a model of the user's own class."""
+    try:
+        copy = type(model).from_config(model.get_config())
+    except TypeError:
+        # A layer class that is not registered cannot be found by its name;
+        # cloning calls the classes of the layers themselves.
+        copy = _clone_model(model)
+        if type(copy) is not type(model):
+            raise
+        return copy
+    if model.compiled:
+        copy.compile_from_config(model.get_compile_config())
+    return copy
