@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from keras_chex.algorithms.allocation import ALLOCATIONS
 from keras_chex.algorithms.criteria import CRITERIA
 from keras_chex.algorithms.exploration import SAMPLINGS
+from keras_chex.algorithms.ranking import ALLOCATIONS
 from keras_chex.algorithms.regrow import FORMS
 from keras_chex.algorithms.schedules import SCHEDULES
 from keras_chex.callbacks.clock import UNITS
