@@ -23,8 +23,8 @@ FLAGS = flags.FLAGS
 SMOKE = {"epochs": 4, "interval": 1, "end": 0.5, "width": 8}
 
 # data
-flags.DEFINE_bool(
-    "validation", False, "Score on a part of the training set, for tuning."
+flags.DEFINE_integer(
+    "fold", None, "Score on this third of the training set, 0 to 2, for tuning."
 )
 
 # model
@@ -52,7 +52,7 @@ def main(argv):
     program_flags.apply_smoke(FLAGS, SMOKE)
     settings = program_flags.settings(FLAGS, __name__)
     workdir = open_run(FLAGS.workdir, settings)
-    images = datasets.load_digits(FLAGS.validation)
+    images = datasets.load_digits(FLAGS.fold)
     runs = []
     for seed in range(FLAGS.seed, FLAGS.seed + FLAGS.seeds):
         directory = workdir if FLAGS.seeds == 1 else workdir / f"seed{seed}"

@@ -24,12 +24,20 @@ def test_digits_split_is_always_the_same():
     np.testing.assert_array_equal(first.test[0], second.test[0])
 
 
-def test_validation_images_come_from_the_training_half():
+def test_folds_share_out_the_training_half():
     digits = datasets.load_digits()
-    tuning = datasets.load_digits(validation=True)
-    assert rows(tuning.test[0]) <= rows(digits.train[0])
-    assert not rows(tuning.test[0]) & rows(tuning.train[0])
-    assert len(tuning.train[0]) + len(tuning.test[0]) == 898
+    tested = []
+    for fold in range(datasets.FOLDS):
+        tuning = datasets.load_digits(fold)
+        assert not rows(tuning.test[0]) & rows(tuning.train[0])
+        assert len(tuning.train[0]) + len(tuning.test[0]) == 898
+        tested += tuning.test[0].tolist()
+    assert sorted(tested) == sorted(digits.train[0].tolist())
+
+
+def test_unknown_fold_is_refused():
+    with pytest.raises(ValueError, match="Received: fold=3"):
+        datasets.load_digits(fold=3)
 
 
 def test_first_keeps_images_and_labels_together():
