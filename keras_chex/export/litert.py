@@ -23,7 +23,7 @@ def open_interpreter(path, threads=None):
     with quiet_stderr(), warnings.catch_warnings():
         # TensorFlow's interpreter says that LiteRT is its successor.
         warnings.filterwarnings(
-            "ignore", message=r"\s*Warning: tf\.lite\.Interpreter"
+            "ignore", message=r"(?s).*from the ai_edge_litert package"
         )
         return interpreter_class(model_path=str(path), num_threads=threads)
 

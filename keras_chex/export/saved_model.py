@@ -1,5 +1,11 @@
 """Writes SavedModels that are known to compute what the model computes."""
 
+import contextlib
+import functools
+import io
+
+import keras
+
 from keras_chex.export.plain_model import (
     HALF_PRECISION,
     compute_dtypes,
@@ -12,6 +18,7 @@ from keras_chex.export.verification import (
     input_batches,
     named_outputs,
 )
+from keras_chex.graph.keras_nodes import functional_graph, input_structure
 
 MARKER = "saved_model.pb"
 TOLERANCE = 1e-5
@@ -61,8 +68,24 @@ def export_saved_model(model, path, representative_data=None):
 
 def write_saved_model(model, folder):
     """Writes without verifying."""
-    with quiet_stderr():
-        model.export(str(folder), verbose=False)
+    # Keras 3.8 lists the endpoints on stdout, whatever `verbose` says.
+    with quiet_stderr(), contextlib.redirect_stdout(io.StringIO()):
+        if functional_graph(model) is None:
+            model.export(str(folder), verbose=False)
+            return
+        # As `model.export` does it, but for dicts of inputs in Keras 3.8 too.
+        inputs = keras.tree.map_structure(_spec, input_structure(model))
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        serve = functools.partial(model.__call__, training=False)
+        archive.add_endpoint("serve", serve, [inputs])
+        archive.write_out(str(folder), verbose=False)
+
+
+def _spec(tensor):
+    return keras.InputSpec(
+        dtype=tensor.dtype, shape=tensor.shape, name=tensor.name
+    )
 
 
 def load_saved_model(folder):

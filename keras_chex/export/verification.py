@@ -46,14 +46,18 @@ def _matching_examples(specs, representative_data):
     import tensorflow as tf
 
     given = tf.nest.map_structure(np.asarray, (representative_data,))
+    if len(tf.nest.flatten(specs)) == len(tf.nest.flatten(given)) == 1:
+        # A model of one input takes it in a list or on its own.
+        given = tf.nest.pack_sequence_as(specs, tf.nest.flatten(given))
     try:
         tf.nest.assert_same_structure(specs, given, check_types=False)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError):
+        # TensorFlow's message holds all the arrays.
         raise ValueError(
             "Argument `representative_data` must have the structure of the "
             f"model's inputs, {_described(specs)}. Received: "
             f"{_described(given)}"
-        ) from error
+        ) from None
     for spec, array in zip(
         tf.nest.flatten(specs), tf.nest.flatten(given), strict=True
     ):

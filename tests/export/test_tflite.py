@@ -140,6 +140,15 @@ def test_examples_are_what_outputs_are_compared_on(tmp_path):
     assert path.is_file()
 
 
+@pytest.mark.parametrize("pack", [lambda x: x, lambda x: [x]])
+def test_examples_of_one_input_come_alone_or_in_a_list(pack, tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model([inputs], keras.layers.Dense(2)(inputs))
+    examples = pack(np.ones((2, 4)))
+    path = tmp_path / "model.tflite"
+    assert export_tflite(model, path, representative_data=examples) == path
+
+
 def test_unwritable_path_is_refused_before_the_work(tmp_path):
     with pytest.raises(ValueError, match="must end with '.tflite'"):
         export_tflite(models.unfaithful_model(), tmp_path / "model.lite")
