@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from keras_chex.algorithms.arguments import check_share
 from keras_chex.algorithms.budget import meet_limit
 from keras_chex.algorithms.grid import WidthGrid
+from keras_chex.algorithms.ranking import ALLOCATIONS as ALLOCATIONS
 from keras_chex.algorithms.ranking import (
-    check_share,
     rank_units,
     unit_priorities,
 )

@@ -5,13 +5,13 @@ channels and 20 to 40 % for multiples of 8. The functions here spend what is
 left, moving every group as little as possible from its ideal width.
 """
 
+import itertools
+import math
+
 import numpy as np
 
 # Most width vectors that are tried when neither filling nor swapping helps.
 _MOST_COMBINATIONS = 1 << 16
-
-# How many quanta a group may end away from its ideal width, tried in turn.
-_DEVIATIONS = (1, 2, 4, 8)
 
 
 def meet_limit(ideal, positions, grid, floors, cost, limit, tolerance):
@@ -35,27 +35,20 @@ def meet_limit(ideal, positions, grid, floors, cost, limit, tolerance):
     start = np.maximum(grid.at_most(ideal), floors)
     enough = (1.0 - tolerance) * limit
     widths = _fill(start, positions, grid, cost, limit)
-    best = widths
-    for deviation in _DEVIATIONS:
-        if cost(best) >= enough:
-            return best
-        lowest, highest = _box(start, grid, floors, deviation)
-        best = _swap(best, lowest, highest, grid, cost, limit, enough)
-        if cost(best) < enough:
-            tried = _try_all(ideal, lowest, highest, grid, cost, limit, enough)
-            if tried is not None and cost(tried) > cost(best):
-                best = tried
-    return best
-
-
-def _box(start, grid, floors, deviation):
-    """Widths up to `deviation` quanta away from `start`."""
-    lowest = highest = start
-    for _ in range(deviation):
-        highest = grid.above(highest)
-    for _ in range(deviation - 1):
-        lowest = np.maximum(grid.below(lowest), floors)
-    return lowest, highest
+    deviation = 1  # quanta that a group may end away from its ideal width
+    while cost(widths) < enough:
+        lowest = grid.at_most(start - (deviation - 1) * grid.round_to)
+        lowest = np.maximum(lowest, floors)
+        highest = grid.at_most(start + deviation * grid.round_to)
+        widths = _swap(widths, lowest, highest, grid, cost, limit, enough)
+        if cost(widths) < enough:
+            widths = _try_all(
+                widths, ideal, lowest, highest, grid, cost, limit, enough
+            )
+        if (lowest == floors).all() and (highest == grid.sizes).all():
+            break
+        deviation *= 2
+    return widths
 
 
 def _fill(start, positions, grid, cost, limit):
@@ -109,21 +102,28 @@ def _swap(widths, lowest, highest, grid, cost, limit, enough):
     return widths
 
 
-def _try_all(ideal, lowest, highest, grid, cost, limit, enough):
-    """Best of all allowed widths in a box, or `None` if they are too many.
+def _try_all(widths, ideal, lowest, highest, grid, cost, limit, enough):
+    """Best of all allowed widths in a box around `widths`.
 
-    Of those that spend enough the one nearest to the ideal widths (relative
-    to the sizes), else the one that costs most.
+    If they are too many, only the groups with the cheapest quanta vary: these
+    come closest to any given cost. Of the widths that spend enough the ones
+    nearest to the ideal (relative to the sizes) are best, else those that
+    cost most.
     """
-    levels = _levels_within(lowest, highest, grid)
-    if levels is None:
-        return None
-    mesh = np.meshgrid(*levels, indexing="ij")
-    every = np.stack([axis.ravel() for axis in mesh], axis=1)
+    quantum = cost.increase(cost.gradient(widths), grid.round_to)
+    varied, levels, combinations = [], [], 1
+    for group in np.argsort(quantum, kind="stable"):
+        choices = _levels(group, lowest, highest, grid)
+        combinations *= len(choices)
+        if combinations > _MOST_COMBINATIONS:
+            break
+        if len(choices) > 1:
+            varied.append(group)
+            levels.append(choices)
+    every = np.repeat(widths[None, :], math.prod(map(len, levels)), axis=0)
+    every[:, varied] = list(itertools.product(*levels))
     totals = np.round(cost.evaluate(every))
     every, totals = every[totals <= limit], totals[totals <= limit]
-    if not totals.size:
-        return None
     if totals.max() < enough:
         return every[np.argmax(totals)]
     every = every[totals >= enough]
@@ -131,16 +131,9 @@ def _try_all(ideal, lowest, highest, grid, cost, limit, enough):
     return every[np.argmin(distance)]
 
 
-def _levels_within(lowest, highest, grid):
-    levels = [[width] for width in lowest]
-    combinations = 1
-    widths = lowest
-    while (widths < highest).any():
-        raised = grid.above(widths)
-        for group in np.flatnonzero(widths < highest):
-            levels[group].append(raised[group])
-        combinations = np.prod([float(len(level)) for level in levels])
-        if combinations > _MOST_COMBINATIONS:
-            return None
-        widths = np.where(widths < highest, raised, widths)
-    return levels
+def _levels(group, lowest, highest, grid):
+    """Allowed widths of one group, from its lowest to its highest."""
+    first, last = lowest[group], highest[group]
+    quantum = grid.round_to
+    inner = range((first // quantum + 1) * quantum, last, quantum)
+    return sorted({first, *inner, last})

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_chex.algorithms.allocation import allocate, uniform_share
+from keras_chex.algorithms.arguments import check_share
 from keras_chex.algorithms.criteria import (
     as_columns,
     check_criterion,
@@ -119,7 +120,7 @@ def initial_subset(groups, cost, limit, *, regrow, round_to=1):
     [array([False,  True,  True, False])]
     """
     grid = _grid(groups, round_to)
-    regrow_count(regrow, 1)  # the check of `regrow`
+    check_share("regrow", regrow)
     share = uniform_share(grid.sizes, cost, limit, min_widths=grid.lowest)
     widths = grid.nearest(np.minimum(1.0, share + regrow) * grid.sizes)
     return [
@@ -200,7 +201,7 @@ def explore(
     """
     check_criterion(criterion)
     _check_sampling(sampling, form)
-    regrow_count(regrow_fraction, 1)  # the check of `regrow_fraction`
+    check_share("regrow_fraction", regrow_fraction)
     grid = _grid(groups, round_to)
     widths = allocate(
         [_live_scale(group) for group in groups],

@@ -2,6 +2,8 @@
 
 import math
 
+from keras_chex.algorithms.arguments import check_share
+
 
 def _cosine(progress):
     return 0.5 * (1.0 + math.cos(math.pi * progress))
@@ -66,8 +68,8 @@ def regrow_fraction(progress, initial, schedule="cosine"):
 
     - [Hou et al., 2022](https://arxiv.org/abs/2203.15794), equation 3
     """
-    _check_share("progress", progress)
-    _check_share("initial", initial)
+    check_share("progress", progress)
+    check_share("initial", initial)
     if isinstance(schedule, str) and schedule in SCHEDULES:
         return float(initial) * SCHEDULES[schedule](float(progress))
     if not callable(schedule):
@@ -105,13 +107,5 @@ def regrow_count(fraction, size):
     Raises:
         ValueError: If `fraction` is out of range.
     """
-    _check_share("fraction", fraction)
+    check_share("fraction", fraction)
     return min(size, math.ceil(round(fraction * size, 9)))
-
-
-def _check_share(name, value):
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(
-            f"Argument `{name}` must be between 0 and 1. "
-            f"Received: {name}={value}"
-        )

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_chex.algorithms.allocation import allocate, rank_units
+from keras_chex.algorithms.allocation import allocate
 from keras_chex.algorithms.cost import channel_count_cost
+from keras_chex.algorithms.ranking import rank_units, unit_priorities
 from keras_chex.algorithms.schedules import regrow_count, regrow_fraction
 from tests.algorithms.golden_arrays import load
 
@@ -25,7 +26,9 @@ def count_above_threshold(total, sparsity):
 
 
 def raw_counts(scores, sizes, keep):
-    ranked = rank_units(scores, sizes, allocation="bn_scale_raw")
+    ranked = rank_units(
+        unit_priorities(scores, sizes, allocation="bn_scale_raw")
+    )
     return np.bincount(ranked[:keep], minlength=len(sizes))
 
 

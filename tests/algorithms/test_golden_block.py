@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from keras_chex.algorithms.allocation import rank_units
 from keras_chex.algorithms.criteria import (
     column_subset,
     l1_norm,
@@ -11,6 +10,7 @@ from keras_chex.algorithms.criteria import (
     top_k_mask,
 )
 from keras_chex.algorithms.memory import remember
+from keras_chex.algorithms.ranking import rank_units, unit_priorities
 from keras_chex.algorithms.regrow import regrow_probabilities, residuals
 from keras_chex.algorithms.schedules import regrow_fraction
 from tests.algorithms.golden_arrays import as_columns_oihw, load, mask_of
@@ -92,7 +92,9 @@ def test_widths_follow_the_global_rank_of_live_scales(step, rule):
     if rule == "ratio_up_cls":
         sparsity -= ARRAYS[f"step{step}/delta"]
     keep = sizes.sum() - int(sizes.sum() * sparsity) - 1
-    ranked = rank_units(scales, sizes, allocation="bn_scale_raw")
+    ranked = rank_units(
+        unit_priorities(scales, sizes, allocation="bn_scale_raw")
+    )
     # The authors never bring back a channel by rank: zero scales are left out.
     keep = min(keep, sum(np.count_nonzero(scale) for scale in scales))
     found = np.bincount(ranked[:keep], minlength=3)
