@@ -25,6 +25,17 @@ def test_times_are_those_of_the_functions():
     assert median_ratio(seconds["fast"], seconds["slow"]) < 0.5
 
 
+def test_clock_can_be_chosen():
+    ticks = iter(range(100))
+    seconds = alternate(
+        {"a": lambda: None, "b": lambda: next(ticks)},
+        rounds=2,
+        warmup=0,
+        clock=lambda: next(ticks),
+    )
+    assert seconds == {"a": [1, 1], "b": [2, 2]}
+
+
 def test_ratio_does_not_follow_the_speed_of_the_machine():
     # Twice as slow from round to round, always half of the reference.
     assert median_ratio([1.0, 2.0, 4.0], [2.0, 4.0, 8.0]) == 0.5
