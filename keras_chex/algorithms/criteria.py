@@ -211,9 +211,8 @@ def score_channels(criterion, columns, scale, k, rng, *, gram=None):
         return np.where(live, 1.0 - rng.random(live.size), 0.0)
     if scale is None:
         raise ValueError(
-            'Argument `criterion="bn_scale"` needs a BatchNorm scale for every '
-            "group, and this group has none. Use `criterion='css'` or 'l2', or "
-            "exclude the layers without BatchNormalization"
+            "Argument `criterion='bn_scale'` needs a BatchNorm scale. Use "
+            "`criterion='css'` or `criterion='l2'`. Received: scale=None"
         )
     return np.where(live, np.abs(np.asarray(scale, dtype=np.float64)), 0.0)
 
@@ -227,18 +226,29 @@ def check_criterion(criterion):
         )
 
 
-def as_columns(columns):
-    """Returns `columns` as a finite float64 matrix `(rows, channels)`."""
+def as_columns(columns, group=None):
+    """Returns `columns` as a finite float64 matrix `(rows, channels)`.
+
+    Args:
+        columns: array.
+        group: optional str, named in error messages.
+
+    Raises:
+        ValueError: If `columns` is not a matrix or not finite.
+    """
     columns = np.asarray(columns, dtype=np.float64)
+    argument = "Argument `columns`"
+    if group is not None:
+        argument += f" of group {group!r}"
     if columns.ndim != 2:
         raise ValueError(
-            "Argument `columns` must have shape `(rows, channels)`. Reshape "
+            f"{argument} must have shape `(rows, channels)`. Reshape "
             "the kernel so that its output channels are the last axis. "
             f"Received: shape {columns.shape}"
         )
     if not np.isfinite(columns).all():
         raise ValueError(
-            "Argument `columns` must be finite. Received NaN or infinity: the "
+            f"{argument} must be finite. Received NaN or infinity: the "
             "training probably diverged; lower the learning rate"
         )
     return columns

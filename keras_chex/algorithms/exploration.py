@@ -199,7 +199,7 @@ def explore(
 
     - [Hou et al., 2022](https://arxiv.org/abs/2203.15794), Algorithm 1
     """
-    check_criterion(criterion)
+    _check_criterion(groups, criterion)
     _check_sampling(sampling, form)
     check_share("regrow_fraction", regrow_fraction)
     grid = _grid(groups, round_to)
@@ -249,7 +249,7 @@ def explore(
 
 def _prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
     """Returns the kept and the regrown units of one group."""
-    columns = as_columns(group.columns)
+    columns = as_columns(group.columns, group.name)
     active = np.asarray(group.active, dtype=bool)
     gram = _shared_gram(columns, active, width, criterion)
     if width < active.sum():
@@ -312,6 +312,18 @@ def _grid(groups, round_to):
         np.array([group.min_width for group in groups]),
         round_to,
     )
+
+
+def _check_criterion(groups, criterion):
+    check_criterion(criterion)
+    without = [group.name for group in groups if group.scale is None]
+    if criterion == "bn_scale" and without:
+        raise ValueError(
+            "Argument `criterion='bn_scale'` needs a BatchNorm scale for every "
+            "channel group. Use `criterion='css'` or `criterion='l2'`, or "
+            "exclude the layers without BatchNormalization. "
+            f"Received: no scale for {without[:5]}"
+        )
 
 
 def _check_sampling(sampling, form):

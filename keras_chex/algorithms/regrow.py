@@ -198,7 +198,7 @@ def _spanned_energy(columns, span, free, lengths, gram):
     else:
         inner = None
     basis = _orthonormal_basis(columns[:, span] * scale, inner)
-    if basis.shape[1] == rows:
+    if basis is None:
         return lengths[free]
     coordinates = basis.T @ columns[:, free]
     return np.einsum("ij,ij->j", coordinates, coordinates)
@@ -221,10 +221,20 @@ def _solved_energy(factor, cross):
 
 
 def _orthonormal_basis(columns, gram):
-    """Basis of the numerical column space, `(rows, numerical rank)`."""
+    """Basis of the numerical column space, `None` if that is everything.
+
+    Args:
+        columns: float64 array of shape `(rows, channels)`, unit columns.
+        gram: `columns.T @ columns`, or `None` to work on the row side.
+
+    Returns:
+        Float64 array of shape `(rows, numerical rank)` or `None`.
+    """
     by_rows = gram is None
     tridiagonal = Tridiagonal(columns @ columns.T if by_rows else gram)
     rank = numerical_rank(tridiagonal.eigenvalues())
+    if rank == len(columns):
+        return None
     size = len(columns) if by_rows else len(gram)
     values, vectors = tridiagonal.eigenpairs(size - rank, size - 1)
     if by_rows:

@@ -223,9 +223,8 @@ def test_norms_match_the_pencil():
         ),
         (
             lambda: score_channels("bn_scale", np.ones((2, 2)), None, 1, None),
-            '^Argument `criterion="bn_scale"` needs a BatchNorm scale for '
-            "every group, and this group has none. Use `criterion='css'` or "
-            "'l2', or exclude the layers without BatchNormalization$",
+            "^Argument `criterion='bn_scale'` needs a BatchNorm scale. Use "
+            "`criterion='css'` or `criterion='l2'`. Received: scale=None$",
         ),
     ],
 )

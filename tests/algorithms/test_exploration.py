@@ -309,11 +309,27 @@ def test_bad_arguments_are_named(options, message):
         single(make_group(8), 4, **options)
 
 
-def test_scale_criterion_without_scales_is_an_error():
-    group = make_group(8, scale=None)
-    message = '^Argument `criterion="bn_scale"` needs a BatchNorm scale'
+def test_scale_criterion_without_scales_names_the_groups():
+    group = make_group(8, scale=None, name="stem")
+    message = (
+        "^Argument `criterion='bn_scale'` needs a BatchNorm scale for every "
+        "channel group. Use `criterion='css'` or `criterion='l2'`, or exclude "
+        "the layers without BatchNormalization. "
+        r"Received: no scale for \['stem'\]$"
+    )
     with pytest.raises(ValueError, match=message):
         single(group, 4, criterion="bn_scale")
+
+
+def test_weights_that_diverged_name_the_group():
+    group = make_group(8, name="stem")
+    group.columns[0, 0] = np.nan
+    message = (
+        "^Argument `columns` of group 'stem' must be finite. Received NaN or "
+        "infinity: the training probably diverged; lower the learning rate$"
+    )
+    with pytest.raises(ValueError, match=message):
+        single(group, 4)
 
 
 def test_an_unreachable_limit_is_an_error():
