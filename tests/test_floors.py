@@ -279,7 +279,8 @@ def test_modules_say_what_they_decide():
     offenders = [
         str(path.relative_to(ROOT))
         for path in [*SOURCES, *PROGRAMS]
-        if path.name != "__init__.py" and not ast.get_docstring(tree_of(path))
+        if not path.name.startswith(("__init__", "test_"))
+        and not ast.get_docstring(tree_of(path))
     ]
     assert not offenders, "No module docstring in " + ", ".join(offenders)
 
