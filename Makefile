@@ -23,6 +23,8 @@ help:
 	@echo "make format  reformat the sources"
 	@echo "make clean   remove .venv, caches and builds"
 
+# The pip that Python 3.10 brings along tries versions of `urllib3` and others
+# for more than ten minutes; a new one takes seconds.
 $(STAMP): requirements.txt setup.py pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c "import sys; \
 	  v = sys.version_info[:2]; \
@@ -30,7 +32,6 @@ $(STAMP): requirements.txt setup.py pyproject.toml
 	  ok or sys.exit('keras_chex needs Python 3.10 to 3.13, found %d.%d. ' \
 	    'Name another one: make PYTHON=python3.12' % v)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	# The pip that comes with Python 3.10 searches for hours.
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .

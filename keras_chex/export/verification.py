@@ -1,5 +1,7 @@
 """Compares what a written file computes with what the model computes."""
 
+import contextlib
+
 import numpy as np
 
 # Part of an example with a free size, such as the height of a picture.
@@ -102,6 +104,19 @@ def _draw(spec, batch_size, rng):
         "for which no examples can be drawn; give some as "
         "`representative_data`"
     )
+
+
+@contextlib.contextmanager
+def full_float32():
+    """Keeps graphics cards from rounding convolutions to TensorFloat-32."""
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def named_outputs(outputs):
