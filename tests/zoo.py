@@ -36,6 +36,8 @@ class Row:
         as_trained: gives the stripped model, a plain Functional, the training
             step that the class of this model has; None if nothing can.
         runs_in_litert: whether LiteRT has all the operations.
+        seed: for the weights and inputs, such that the outputs differ between
+            examples, with half of the channels too.
     """
 
     build: Callable[[], keras.Model]
@@ -45,6 +47,7 @@ class Row:
     random_in_training: bool = False
     as_trained: Callable[[keras.Model], keras.Model] | None = _keep_class
     runs_in_litert: bool = True
+    seed: int = 0
 
 
 def _with_scaled_loss(model):
@@ -166,6 +169,7 @@ ROWS = {
         kinds.layer_normalization,
         ("c1", "middle", "c2"),
         zero_preserving=False,
+        seed=1,
     ),
     "channels_first": Row(kinds.channels_first, ("c1", "c2", "up")),
     "regularized": Row(kinds.regularized, ("c1", "c2")),
