@@ -199,7 +199,6 @@ class ChexScheduler(keras.callbacks.Callback):
             )
             return
         self._explorer.begin(self._iterations())
-        self._renew()
         self._record(0)
 
     def _explore_if_due(self, now):
@@ -210,7 +209,6 @@ class ChexScheduler(keras.callbacks.Callback):
     def _explore(self, time):
         step = self._iterations()
         result = self._explorer.explore(time, self._clock)
-        self._renew()
         self._regrown += result.regrown
         self._record(result.regrown)
         self._say(
@@ -218,11 +216,6 @@ class ChexScheduler(keras.callbacks.Callback):
             f"{self._clock.times.index(time) + 1}/{len(self._clock.times)}: "
             f"{result}"
         )
-
-    def _renew(self):
-        """Compiled functions of the old widths are replaced by new ones."""
-        if self.model.train_function is None:
-            self.model.make_train_function()
 
     def _record(self, regrown):
         costs = self._explorer.costs()

@@ -14,7 +14,7 @@ from keras_chex.graph.keras_nodes import (
     is_model,
     node_calls,
 )
-from keras_chex.graph.rule import Call, rule_for
+from keras_chex.graph.rule import Barrier, Call, rule_for
 
 
 @dataclasses.dataclass
@@ -206,7 +206,7 @@ class _Reader:
         layer = node.operation
         known = self.operations.get(id(layer))
         if known is None:
-            known = Operation(layer, name, rule_for(layer))
+            known = Operation(layer, name, _checked_rule(layer))
             self.operations[id(layer)] = known
             self.numbers[id(layer)] = len(self.numbers)
             self.is_wrapped |= known.rule.is_wrapper
@@ -214,11 +214,6 @@ class _Reader:
         number = self.numbers[id(layer)]
         call = Call(layer, known.name, inputs, node, self.ids, number)
         outputs = known.rule.flow(call)
-        missing = _unknown_weights(known, call)
-        if missing:
-            outputs = call.barrier(
-                f"'{known.name}' has weights its rule does not know: {missing}"
-            )
         self._merge(known, call)
         for tensor, channels in zip(node.outputs, outputs, strict=True):
             tensors[id(tensor)] = channels
@@ -253,12 +248,17 @@ class _Reader:
             self.ids.freeze(ids, f"'{op.name}' is not wrapped in ChexWrapper")
 
 
-def _unknown_weights(operation, call):
-    """Names weights that no rule narrows (adapters, a subclass's own)."""
-    if not call.sides:
-        return []
-    inner = operation.inner
-    names = operation.inner_rule.weights(inner)
+def _checked_rule(layer):
+    """The rule of a layer; a barrier if it does not know all weights.
+
+    An adapter or a subclass may have added some, which nothing would narrow.
+    """
+    rule = rule_for(layer)
+    inner = rule.inner(layer)
+    names = rule_for(inner).weights(inner)
     known = {id(getattr(inner, name, None)) for name in names}
     weights = getattr(inner, "weights", ())
-    return [w.name for w in weights if id(w) not in known]
+    unknown = [w.name for w in weights if id(w) not in known]
+    if names and unknown:
+        return Barrier(f"has weights its rule does not know: {unknown}")
+    return rule

@@ -193,6 +193,7 @@ def replace_layers(model, replacements):
         if is_model(operation):
             if functional_graph(operation) is not None:
                 replace_layers(operation, replacements)
+                _accept_any_width(operation)
         elif id(operation) in replacements:
             _take_over_calls(operation, replacements[id(operation)])
     (
@@ -203,6 +204,18 @@ def replace_layers(model, replacements):
     ) = map_graph(functional._inputs, functional._outputs)
     for owner in {id(m): m for m in (model, functional)}.values():
         _replace_attributes(owner, replacements)
+
+
+def _accept_any_width(model):
+    """Lets a nested model be called with fewer channels than it was made for.
+
+    A Sequential model does not check its input.
+    """
+    if isinstance(model, Functional):
+        model.input_spec = [
+            keras.layers.InputSpec(ndim=len(tensor.shape))
+            for tensor in model.inputs
+        ]
 
 
 def _take_over_calls(old, new):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_chex.layers.narrow_twin import gather
+from keras_chex.layers.gather import gather
 
 
 class NarrowRegularizer(keras.regularizers.Regularizer):

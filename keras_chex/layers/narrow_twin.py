@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_chex.graph.keras_nodes import full_precision, without_values
+from keras_chex.layers.gather import gather
 
 
 class NarrowTwin:
@@ -44,7 +45,10 @@ class NarrowTwin:
         full, twin = self._wrapper.layer, self._layer
         twin.trainable = full.trainable
         with full_precision():
-            indices = {name: self.indices(name) for name in self._wrapper.spec}
+            known = {}
+            indices = {
+                name: self.indices(name, known) for name in self._wrapper.spec
+            }
             mapping = [
                 (
                     getattr(twin, name),
@@ -66,21 +70,31 @@ class NarrowTwin:
         layer = self._layer or self._wrapper.layer
         return layer.compute_output_shape(input_shape)
 
-    def indices(self, name):
-        """Active positions on the axes of a weight: `{axis: int tensor}`."""
+    def indices(self, name, known=None):
+        """Active positions on the axes of a weight: `{axis: int tensor}`.
+
+        Args:
+            name: str, attribute of the layer.
+            known: dict that keeps what was worked out for other weights.
+        """
+        known = {} if known is None else known
         found = {}
         for axis, role in self._wrapper.spec[name].items():
             width = self.widths[role.side]
             if width == self._wrapper.sizes[role.side]:
                 continue
-            active = self._wrapper.channels[role.side].value
-            active = active[: width // role.blocks]
-            if role.repeat > 1:
-                steps = np.arange(role.repeat, dtype=np.int32)
-                active = active[:, None] * role.repeat + steps
-                active = keras.ops.reshape(active, (-1,))
-            found[axis] = active
+            if role not in known:
+                known[role] = self._active(role, width)
+            found[axis] = known[role]
         return found
+
+    def _active(self, role, width):
+        vector = keras.ops.convert_to_tensor(self._wrapper.channels[role.side])
+        active = vector[: width // role.blocks]
+        if role.repeat == 1:
+            return active
+        steps = np.arange(role.repeat, dtype=np.int32)
+        return keras.ops.reshape(active[:, None] * role.repeat + steps, (-1,))
 
     def _scatter(self, variable, indices, value):
         with full_precision():
@@ -91,18 +105,6 @@ class NarrowTwin:
             full = keras.ops.scatter_update(full, index[:, None], rows)
             value = full = keras.ops.moveaxis(full, 0, axis)
         variable.assign(value)
-
-
-def gather(value, indices):
-    """Takes the active entries of a weight along its channel axes."""
-    value = keras.ops.convert_to_tensor(value)
-    for axis, index in indices.items():
-        if len(value.shape) == 1:
-            # Along axis 0 TensorFlow would give sparse gradients.
-            value = keras.ops.take(value[None, :], index, axis=1)[0]
-        else:
-            value = keras.ops.take(value, index, axis=axis)
-    return value
 
 
 def narrow_layer(layer, rule, widths):

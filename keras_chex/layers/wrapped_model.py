@@ -145,6 +145,7 @@ def refresh(model):
     >>> refresh(model)
     """
     prepare(model)
-    model.train_function = None
-    model.test_function = None
-    model.predict_function = None
+    for kind in ("train", "test", "predict"):
+        # `fit` calls the function it finds on the model at every step.
+        if getattr(model, f"{kind}_function", None) is not None:
+            getattr(model, f"make_{kind}_function")(force=True)
