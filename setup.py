@@ -77,6 +77,7 @@ setup(
         "keras>=3.8",
         "tensorflow>=2.18",
         "absl-py>=1.4",
+        "threadpoolctl>=3.1",
     ],
     extras_require=EXTRAS,
 )
