@@ -299,7 +299,7 @@ def test_public_functions_and_classes_are_documented():
 
 
 def is_registered_rule(node):
-    """Whether `@register_rule(Layer)` above a class says all there is to say."""
+    """Whether `@register_rule(Layer)` above a class says it all."""
     return any(
         isinstance(decorator, ast.Call)
         and isinstance(decorator.func, ast.Name)
