@@ -47,7 +47,7 @@ class ChexWrapper(keras.layers.Wrapper):
         That of the layer; the channel axis has the active channels.
 
     Raises:
-        TypeError: If `layer` is wrapped already.
+        TypeError: If `layer` is no Keras layer, or wrapped already.
         ValueError: If `layer` has no channel rule.
 
     Example:
@@ -70,6 +70,11 @@ class ChexWrapper(keras.layers.Wrapper):
             raise TypeError(
                 "Argument `layer` must not be wrapped already. Received: "
                 f"ChexWrapper '{layer.name}'. Wrap its `.layer` instead."
+            )
+        if not isinstance(layer, keras.layers.Layer):
+            raise TypeError(
+                "Argument `layer` must be a Keras layer. Received: "
+                f"{layer!r}. Write `ChexWrapper(keras.layers.Conv2D(8, 3))`."
             )
         rule = rule_for(layer)
         if isinstance(rule, Barrier):

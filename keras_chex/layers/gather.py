@@ -13,8 +13,8 @@ def gather(value, indices):
     Returns:
         Tensor as long as the indices along these axes.
 
-    >>> gather(keras.ops.arange(6), {0: keras.ops.array([1, 4])}).shape
-    (2,)
+    >>> gather(keras.ops.arange(6), {0: keras.ops.array([1, 4])}).shape[0]
+    2
     """
     value = keras.ops.convert_to_tensor(value)
     if not indices:
