@@ -67,6 +67,15 @@ class Phases:
             ]
         )
 
+    def added(self, name, part):
+        """Median seconds that a phase takes more than a part of it."""
+        return np.array(
+            [
+                max(0.0, statistics.median(np.subtract(kind[name], kind[part])))
+                for kind in (self.seconds, self.cpu_seconds)
+            ]
+        )
+
 
 def build_model():
     """ResNet-50 whose BatchNormalization scales are no longer all equal."""
@@ -124,15 +133,19 @@ def step_by_phases(explorer, phases, progress, seed):
 
 
 def phase_table(phases):
-    """Returns the median seconds of phases that add up to a step."""
-    allocated = phases.medians("allocate widths")
-    pruned = phases.medians("allocate + prune")
+    """Returns the seconds of the phases that add up to a step.
+
+    `explore` does three of them at once, in threads; what pruning and regrowing
+    take is the difference between calls that do one thing more.
+    """
     return {
         "read what is active": phases.medians("read what is active"),
         "gather weights": phases.medians("gather weights"),
-        "allocate widths": allocated,
-        f"prune by {FLAGS.criterion}": pruned - allocated,
-        "regrow": phases.medians("decide") - pruned,
+        "allocate widths": phases.medians("allocate widths"),
+        f"prune by {FLAGS.criterion}": phases.added(
+            "allocate + prune", "allocate widths"
+        ),
+        "regrow": phases.added("decide", "allocate + prune"),
         "apply to the model": phases.medians("apply to the model"),
     }
 
