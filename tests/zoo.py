@@ -32,9 +32,8 @@ class Row:
             producer; the classifier, frozen as output, is not repeated here.
         zero_preserving: whether a channel of zeros stays zeros up to the next
             layer that makes channels.
-        random_in_training: whether two training steps differ.
         as_trained: gives the stripped model, a plain Functional, the training
-            step that the class of this model has; None if nothing can.
+            step that the class of this model has.
         runs_in_litert: whether LiteRT has all the operations.
         seed: for the weights and inputs, such that the outputs differ between
             examples, with half of the channels too.
@@ -44,8 +43,7 @@ class Row:
     groups: tuple[str, ...]
     frozen: Mapping[str, str] = dataclasses.field(default_factory=dict)
     zero_preserving: bool = True
-    random_in_training: bool = False
-    as_trained: Callable[[keras.Model], keras.Model] | None = _keep_class
+    as_trained: Callable[[keras.Model], keras.Model] = _keep_class
     runs_in_litert: bool = True
     seed: int = 0
 
@@ -107,7 +105,7 @@ ROWS = {
     ),
     "nested_sequential": Row(shapes.nested_sequential, ("stem/c1", "c1")),
     "nested_called_twice": Row(
-        shapes.nested_called_twice, ("left+right", "block/a")
+        shapes.nested_called_twice, ("c1+c2", "block/a")
     ),
     # Kinds of layers and operations.
     "sigmoid_before_convolution": Row(
@@ -133,6 +131,7 @@ ROWS = {
         kinds.one_dimensional, ("c1", "sep", "causal", "transposed")
     ),
     "three_dimensional": Row(
+        # LiteRT has no pooling in three dimensions.
         kinds.three_dimensional,
         ("c1+c2", "transposed"),
         runs_in_litert=False,
@@ -151,7 +150,7 @@ ROWS = {
     ),
     "reshaped_head": Row(kinds.reshaped_head, ("c1", "hidden")),
     "preprocessing": Row(kinds.preprocessing, ("c1", "c2")),
-    "noise": Row(kinds.noise, ("c1", "c2"), random_in_training=True),
+    "noise": Row(kinds.noise, ("c1", "c2")),
     "batch_normalization_options": Row(
         kinds.batch_normalization_options, ("c1", "c2", "c3")
     ),
@@ -171,7 +170,12 @@ ROWS = {
         zero_preserving=False,
         seed=1,
     ),
-    "channels_first": Row(kinds.channels_first, ("c1", "c2", "up")),
+    "channels_first": Row(
+        # LiteRT has no transposed convolution of this data format.
+        kinds.channels_first,
+        ("c1", "c2", "up"),
+        runs_in_litert=False,
+    ),
     "regularized": Row(kinds.regularized, ("c1", "c2")),
     "grouped_convolution": Row(
         kinds.grouped_convolution, ("c1", "before", "grouped", "c2")

@@ -268,11 +268,15 @@ def nested_sequential():
 
 
 def nested_called_twice():
-    """One inner model on two branches: both calls share its weights."""
+    """An inner model on two tensors: both calls share its weights.
+
+    One call needs the other's result: their order, which the statistics of
+    the shared BatchNormalization depend on, is the same in every copy.
+    """
     inner = keras.Input((8, 6, 5), name="inner")
     block = keras.Model(inner, conv_bn_relu(inner, 7, "a"), name="block")
     image = keras.Input(IMAGE, name="image")
-    left = block(conv_bn_relu(image, 5, "left"))
-    right = block(conv_bn_relu(image, 5, "right", size=1))
-    x = layers.Maximum(name="join")([left, right])
+    first = block(conv_bn_relu(image, 5, "c1"))
+    second = block(conv_bn_relu(first, 5, "c2", size=1))
+    x = layers.Maximum(name="join")([first, second])
     return keras.Model(image, pooled_logits(x))
