@@ -44,7 +44,7 @@ class NarrowConstraint(keras.constraints.Constraint):
 def _scatter_block(full, indices, value):
     """Writes a block of rows and columns back into a weight."""
     index = [
-        indices.get(axis, np.arange(size))
+        indices.get(axis, np.arange(size, dtype=np.int32))
         for axis, size in enumerate(full.shape)
     ]
     grid = keras.ops.meshgrid(*index, indexing="ij")
