@@ -69,8 +69,8 @@ wheel: $(STAMP)
 	build/wheel_test/venv/bin/python -m pip install --quiet --upgrade pip
 	build/wheel_test/venv/bin/python -m pip install --quiet \
 	  --requirement requirements.txt dist/*.whl
-	cp -r README.md pyproject.toml setup.py requirements.txt tests \
-	  benchmarks experiments build/wheel_test
+	cp -r *.md LICENSE Makefile docs pyproject.toml setup.py \
+	  requirements.txt tests benchmarks experiments build/wheel_test
 	cd build/wheel_test && venv/bin/python -m pytest \
 	  --numprocesses=$(WORKERS) --ignore=tests/test_floors.py \
 	  --ignore=tests/test_packaging.py $(PYTEST_FLAGS)
