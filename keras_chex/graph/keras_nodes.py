@@ -6,6 +6,7 @@ that a change inside Keras is met in one place.
 
 import contextlib
 import dataclasses
+import inspect
 
 import keras
 from keras.src.backend.common import global_state
@@ -143,6 +144,23 @@ def deserialize(config, custom_objects=None):
         custom_objects=custom_objects,
         safe_mode=serialization_lib.in_safe_mode() is not False,
     )
+
+
+def remake(kind, config):
+    """Makes a layer or raw operation of a class from a config.
+
+    Raw operations of Keras before 3.11 name themselves in their config but do
+    not take a name.
+    """
+    parameters = inspect.signature(kind.__init__).parameters
+    if issubclass(kind, keras.layers.Layer) or "name" in parameters:
+        return kind.from_config(config)
+    config = dict(config)
+    name = config.pop("name", None)
+    operation = kind.from_config(config)
+    if name is not None:
+        operation.name = name
+    return operation
 
 
 def read_variable(variable):

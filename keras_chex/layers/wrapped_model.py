@@ -79,7 +79,8 @@ def wrap_in_place(model, exclude=()):
             continue
         if op.stand_in is not None:
             replacements[id(op.layer)] = op.stand_in
-            op.stand_in.build(op.shapes[0][0])
+            # Keras before 3.12 fixes here every size that it can work out.
+            op.stand_in.build((None,) * len(op.shapes[0][0]))
             continue
         wrapper = ChexWrapper(op.layer, exclude=op.name in exclude)
         wrapper.build(op.shapes[0][0])

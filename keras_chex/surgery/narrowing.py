@@ -16,6 +16,7 @@ from keras_chex.graph.keras_nodes import (
     node_calls,
     output_structure,
     read_variable,
+    remake,
     trusted,
 )
 
@@ -104,7 +105,7 @@ class _Builder:
             else:
                 config, kind = self._config(op), type(op.inner)
             config["name"] = self.unique(layer.name, prefix)
-            self.made[id(layer)] = kind.from_config(config)
+            self.made[id(layer)] = remake(kind, config)
         return self.made[id(layer)]
 
     def _config(self, op):

@@ -9,6 +9,7 @@ from keras_chex.graph.keras_nodes import (
     input_structure,
     is_plain_functional,
     new_input,
+    remake,
     trusted,
 )
 from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
@@ -104,7 +105,7 @@ def _clone_model(model):
 
 
 def _clone(operation):
-    return type(operation).from_config(operation.get_config())
+    return remake(type(operation), operation.get_config())
 
 
 def _remake(model):

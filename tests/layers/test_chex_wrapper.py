@@ -90,7 +90,7 @@ def test_constraint_sees_only_active_entries():
     )
     wrapper.set_channels({"in": mask(0, size=3), "out": mask(1, 3)})
     before = np.asarray(wrapper.kernel)
-    after = np.asarray(wrapper.kernel.constraint(wrapper.kernel))
+    after = np.array(wrapper.kernel.constraint(wrapper.kernel))
     block = np.ix_(range(3), range(3), [0], [1, 3])
     norms = np.sqrt(np.square(after[block]).sum((0, 1, 2)))
     np.testing.assert_allclose(norms, 0.1, rtol=1e-4)
