@@ -240,7 +240,7 @@ def test_every_criterion_trains(option):
         {"probability": "softmax"},
         {"blend": 1.0, "floor": 0.2},
     ],
-    ids=str,
+    ids=lambda options: "-".join(f"{k}" for k in options),
 )
 def test_every_option_trains_to_the_budget(options):
     model = prepared()
