@@ -17,6 +17,9 @@ def read_groups(graph, active, min_widths):
 
     Returns:
         List of `GroupArrays` in the order of `min_widths`.
+
+    Raises:
+        ValueError: If a weight is not finite.
     """
     operations = {op.name: op for op in graph.operations}
     weights = _Weights(graph)
@@ -59,6 +62,12 @@ class _Weights:
                 mask = element_mask(op.weights[name], weight.shape, sides)
                 kept = read_variable(layer.memory[name])
                 live = np.where(mask, live, kept)
+            if not np.isfinite(live).all():
+                raise ValueError(
+                    f"Weight `{name}` of layer '{op.name}' is not finite. "
+                    "Training has diverged, and no channel can be chosen by "
+                    "such values. Lower the learning rate, or clip gradients."
+                )
             self._values[key] = np.asarray(live, np.float32)
         return self._values[key]
 

@@ -247,3 +247,10 @@ def test_every_option_trains_to_the_budget(options):
     fit(model, scheduler(**options), epochs=3)
     costs = keras_chex.summary(model)
     assert costs.flops <= 0.5 * costs.dense_flops
+
+
+def test_training_that_diverged_is_named():
+    model = prepared()
+    model.get_layer("inner").kernel.assign(np.full((3, 3, 16, 24), np.nan))
+    with pytest.raises(ValueError, match="layer 'inner' is not finite"):
+        fit(model, scheduler())
