@@ -158,7 +158,8 @@ def zero_dormant(model, dormant, x):
     The producers lose the weights and biases of these channels. What lies
     behind is found by running the model: where a BatchNormalization or a
     depthwise convolution receives a channel of zeros, it must return zeros.
-    This is right only for models whose activations keep zero.
+    This is right only for models whose activations keep zero, and while no
+    active channel is zero on all of `x`.
 
     Args:
         model: plain model; its weights change.
