@@ -11,8 +11,7 @@ from keras_chex.graph.groups import ChannelGroup, gather_groups
 from keras_chex.graph.keras_nodes import (
     functional_graph,
     input_layer,
-    is_model,
-    node_calls,
+    walk,
 )
 from keras_chex.graph.rule import Barrier, Call, rule_for
 
@@ -88,6 +87,16 @@ class ChannelGraph:
                 units[members] = active[group.name][self.index_of[members]]
         return units
 
+    def masks(self, units):
+        """Turns a bool array over all units into one for every group."""
+        masks = {}
+        for number, group in enumerate(self.groups):
+            members = np.flatnonzero(self.group_of == number)
+            mask = np.zeros(group.size, bool)
+            mask[self.index_of[members]] = units[members]
+            masks[group.name] = mask
+        return masks
+
     def counts(self, ids):
         """Channels of each group in a vector of ids, per unit of the group.
 
@@ -138,7 +147,7 @@ def read_channels(model, exclude=()):
     for tensor in functional.inputs:
         name = input_layer(tensor).name
         tensors[id(tensor)] = Opaque(f"model input '{name}'")
-    reader.run(functional, tensors, "")
+    walk(functional, tensors, reader.visit)
     for tensor in functional.outputs:
         reader.freeze(tensors[id(tensor)], "model output")
     return reader.graph()
@@ -179,44 +188,26 @@ class _Reader:
         self.numbers = {}
         self.is_wrapped = False
 
-    def run(self, functional, tensors, prefix):
-        for node in node_calls(functional):
-            inner = is_model(node.operation) and functional_graph(
-                node.operation
-            )
-            if inner:
-                self._open(node, inner, tensors, prefix)
-            else:
-                self._call(node, tensors, prefix + node.operation.name)
-
     def freeze(self, tensor, reason):
         if isinstance(tensor, Channels):
             self.ids.freeze(tensor.ids, reason)
 
-    def _open(self, node, inner, tensors, prefix):
-        local = {
-            id(own): tensors[id(given)]
-            for own, given in zip(inner.inputs, node.inputs, strict=True)
-        }
-        self.run(inner, local, f"{prefix}{node.operation.name}/")
-        for given, own in zip(node.outputs, inner.outputs, strict=True):
-            tensors[id(given)] = local[id(own)]
-
-    def _call(self, node, tensors, name):
+    def visit(self, node, tensors, path):
+        """Follows channels through one call."""
         layer = node.operation
         known = self.operations.get(id(layer))
         if known is None:
+            name = "/".join((*path, layer.name))
             known = Operation(layer, name, _checked_rule(layer))
             self.operations[id(layer)] = known
             self.numbers[id(layer)] = len(self.numbers)
             self.is_wrapped |= known.rule.is_wrapper
-        inputs = [tensors[id(tensor)] for tensor in node.inputs]
         number = self.numbers[id(layer)]
+        inputs = [tensors[id(tensor)] for tensor in node.inputs]
         call = Call(layer, known.name, inputs, node, self.ids, number)
         outputs = known.rule.flow(call)
         self._merge(known, call)
-        for tensor, channels in zip(node.outputs, outputs, strict=True):
-            tensors[id(tensor)] = channels
+        return outputs
 
     def _merge(self, known, call):
         known.shapes.append((call.input_shapes[0], call.output_shapes[0]))

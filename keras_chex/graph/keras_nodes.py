@@ -92,6 +92,32 @@ def input_layer(tensor):
     return tensor._keras_history.operation
 
 
+def walk(functional, tensors, visit, path=()):
+    """Visits every call of a graph, those of nested models in their place.
+
+    Args:
+        functional: a functional graph.
+        tensors: dict from `id(symbolic tensor)` to anything, filled in for the
+            inputs; the walk adds what `visit` returns for the outputs.
+        visit: `visit(node_call, tensors, path)` returns a value per output.
+        path: tuple of names of the nested models that the graph is inside of.
+    """
+    for node in node_calls(functional):
+        model = node.operation
+        inner = functional_graph(model) if is_model(model) else None
+        if inner is None:
+            outputs = visit(node, tensors, path)
+        else:
+            own = {
+                id(mine): tensors[id(given)]
+                for mine, given in zip(inner.inputs, node.inputs, strict=True)
+            }
+            walk(inner, own, visit, (*path, model.name))
+            outputs = [own[id(tensor)] for tensor in inner.outputs]
+        for tensor, output in zip(node.outputs, outputs, strict=True):
+            tensors[id(tensor)] = output
+
+
 def new_input(tensor):
     """Makes an input like one of another model, of the same name."""
     layer = input_layer(tensor)

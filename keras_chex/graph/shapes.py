@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_chex.graph.keras_nodes import functional_graph, is_model, node_calls
+from keras_chex.graph.keras_nodes import functional_graph, walk
 
 
 def call_shapes(graph, model, input_shape=None):
@@ -54,7 +54,18 @@ def call_shapes(graph, model, input_shape=None):
         for x, shape in zip(functional.inputs, given, strict=True)
     }
     found = {}
-    _run(functional, tensors, found)
+
+    def visit(node, tensors, path):
+        layer = node.operation
+        args, kwargs = node.fill_in(tensors)
+        spec = layer.compute_output_spec(*args, **kwargs)
+        outputs = keras.tree.flatten(spec)
+        first = tensors[id(node.inputs[0])]
+        pair = tuple(first.shape), tuple(outputs[0].shape)
+        found.setdefault(id(layer), []).append(pair)
+        return outputs
+
+    walk(functional, tensors, visit)
     return found
 
 
@@ -63,27 +74,3 @@ def _fits(shape, full):
         isinstance(n, int) and n > 0 and m in (None, n)
         for n, m in zip(shape, full, strict=True)
     )
-
-
-def _run(functional, tensors, found):
-    for node in node_calls(functional):
-        layer = node.operation
-        inner = is_model(layer) and functional_graph(layer)
-        if inner:
-            local = {
-                id(own): tensors[id(given)]
-                for own, given in zip(inner.inputs, node.inputs, strict=True)
-            }
-            _run(inner, local, found)
-            outputs = [local[id(x)] for x in inner.outputs]
-        else:
-            args, kwargs = node.fill_in(tensors)
-            spec = layer.compute_output_spec(*args, **kwargs)
-            outputs = keras.tree.flatten(spec)
-            pair = (
-                tuple(tensors[id(node.inputs[0])].shape),
-                tuple(outputs[0].shape),
-            )
-            found.setdefault(id(layer), []).append(pair)
-        for old, new in zip(node.outputs, outputs, strict=True):
-            tensors[id(old)] = new

@@ -62,13 +62,7 @@ def read_active(graph):
             continue
         for side, ids in op.sides.items():
             units[graph.unit_of[ids[~op.layer.active(side)]]] = False
-    active = {}
-    for number, group in enumerate(graph.groups):
-        members = np.flatnonzero(graph.group_of == number)
-        mask = np.zeros(group.size, bool)
-        mask[graph.index_of[members]] = units[members]
-        active[group.name] = mask
-    return active
+    return graph.masks(units)
 
 
 def set_active(model, active):

@@ -11,13 +11,12 @@ from keras_chex.graph.keras_nodes import (
     functional_graph,
     input_layer,
     input_structure,
-    is_model,
     new_input,
-    node_calls,
     output_structure,
     read_variable,
     remake,
     trusted,
+    walk,
 )
 
 
@@ -43,7 +42,7 @@ def _narrow(model, functional, selection):
     builder = _Builder(selection)
     builder.names.update(input_layer(x).name for x in functional.inputs)
     tensors = {id(tensor): new_input(tensor) for tensor in functional.inputs}
-    builder.run(functional, tensors, "")
+    walk(functional, tensors, builder.visit)
     inputs, outputs = (
         keras.tree.map_structure(lambda t: tensors[id(t)], structure)
         for structure in (input_structure(model), output_structure(model))
@@ -64,27 +63,11 @@ class _Builder:
             op.layer.name for op in selection.graph.operations
         )
 
-    def run(self, functional, tensors, prefix):
-        """Calls a new operation for every call in a functional graph."""
-        for node in node_calls(functional):
-            layer = node.operation
-            inner = is_model(layer) and functional_graph(layer)
-            if inner:
-                local = {
-                    id(own): tensors[id(given)]
-                    for own, given in zip(
-                        inner.inputs, node.inputs, strict=True
-                    )
-                }
-                self.run(inner, local, f"{prefix}{layer.name}_")
-                outputs = [local[id(tensor)] for tensor in inner.outputs]
-            else:
-                new = self.new(layer, prefix)
-                args, kwargs = node.fill_in(tensors)
-                kwargs = _accepted(new, kwargs)
-                outputs = keras.tree.flatten(new(*args, **kwargs))
-            for old, new in zip(node.outputs, outputs, strict=True):
-                tensors[id(old)] = new
+    def visit(self, node, tensors, path):
+        """Calls the new operation as the old one was called."""
+        new = self.new(node.operation, "".join(f"{name}_" for name in path))
+        args, kwargs = node.fill_in(tensors)
+        return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
 
     def unique(self, name, prefix):
         """The name itself, or with the path before it if it repeats."""

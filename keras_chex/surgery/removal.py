@@ -46,12 +46,9 @@ def remove_channels(model, channels):
     units = np.ones(len(graph.group_of), bool)
     for name, indices in channels.items():
         units[_units(graph, name, indices)] = False
-    kept = {}
-    for number, group in enumerate(graph.groups):
-        members = np.flatnonzero(graph.group_of == number)
-        mask = np.zeros(group.size, bool)
-        mask[graph.index_of[members]] = units[members]
-        kept[group.name] = mask
+    kept = graph.masks(units)
+    for group in graph.groups:
+        mask = kept[group.name]
         if group.frozen and not mask.all():
             raise ValueError(
                 "Argument `channels` must leave out channels that have to "
