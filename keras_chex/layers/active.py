@@ -74,8 +74,8 @@ def set_active(model, active):
 
     Args:
         model: a model with `ChexWrapper` layers.
-        active: `{group name: indices or bool array of shape (size,)}`; groups
-            left out stay as they are.
+        active: `{group name: distinct indices or bool array of shape
+            (size,)}`; groups left out stay as they are.
 
     Raises:
         ValueError: If no layer is wrapped, a group is unknown or frozen, or a
@@ -133,14 +133,15 @@ def as_mask(group, choice):
         valid = choice.ndim == 1 and choice.size > 0
         valid = valid and choice.dtype.kind in "iu"
         valid = valid and choice.min() >= 0 and choice.max() < group.size
+        valid = valid and len(np.unique(choice)) == choice.size
         mask = np.zeros(group.size, bool)
         if valid:
             mask[choice] = True
     if not valid or not mask.any():
         raise ValueError(
             f"Argument `active` for group '{group.name}' must be a bool array "
-            f"of shape ({group.size},) or indices below {group.size}, with at "
-            f"least one active unit. Received: {choice!r}"
+            f"of shape ({group.size},) or distinct indices below {group.size}, "
+            f"with at least one active unit. Received: {choice!r}"
         )
     if group.frozen and not mask.all():
         raise ValueError(

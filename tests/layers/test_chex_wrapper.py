@@ -150,5 +150,7 @@ def test_set_active_refuses_unknown_and_frozen_groups():
         keras_chex.set_active(model, {"logits": [0]})
     with pytest.raises(ValueError, match="indices below 6"):
         keras_chex.set_active(model, {"hidden": [6]})
+    with pytest.raises(ValueError, match="distinct indices below 6"):
+        keras_chex.set_active(model, {"hidden": [2, 2]})
     with pytest.raises(ValueError, match="at least one active unit"):
         keras_chex.set_active(model, {"hidden": np.zeros(6, bool)})
