@@ -5,6 +5,9 @@ The data come through `tensorflow_datasets`: from `--data_dir`, from
 
     python experiments/cifar10.py --workdir=runs/cifar10 --flops=0.5
 
+Six epochs (`--epochs=6 --interval=1 --end=0.5`) gave 83.1 % dense and 81.7 %
+with CHEX, 45 minutes in all on two busy cores; longer runs were not made.
+
 Smoke test on 512 images:
 
     python experiments/cifar10.py --workdir=runs/smoke --smoke
