@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from keras_chex.graph.keras_nodes import all_layers
+
 HALF_PRECISION = ("float16", "bfloat16")
 
 
@@ -51,7 +53,7 @@ def compute_dtypes(model):
     >>> compute_dtypes(model)
     {'float32'}
     """
-    return {layer.compute_dtype for layer in model._flatten_layers()}
+    return {layer.compute_dtype for layer in all_layers(model)}
 
 
 @contextlib.contextmanager
@@ -63,7 +65,7 @@ def computing_in_float32(model):
     """
     policies = [
         (layer, layer.dtype_policy)
-        for layer in model._flatten_layers()
+        for layer in all_layers(model)
         if layer.compute_dtype in HALF_PRECISION
     ]
     try:

@@ -215,6 +215,11 @@ def is_plain_functional(model):
     return type(model) is Functional
 
 
+def all_layers(model):
+    """Lists a model and all layers inside it, at any depth."""
+    return list(model._flatten_layers())
+
+
 def copy_state(source, target):
     """Copies all variables between two models of the same structure."""
     pairs = zip(source._flatten_layers(), target._flatten_layers(), strict=True)

@@ -5,7 +5,7 @@ import functools
 import keras
 
 from keras_chex.graph.channels import read_channels
-from keras_chex.graph.keras_nodes import deserialize, replace_layers
+from keras_chex.graph.keras_nodes import all_layers, deserialize, replace_layers
 from keras_chex.layers.chex_wrapper import ChexWrapper
 
 
@@ -109,7 +109,7 @@ _wrapped_class(keras.Sequential)
 def wrappers(model):
     """Lists the `ChexWrapper` layers of a model, nested ones included."""
     found = {}
-    for layer in model._flatten_layers(include_self=False):
+    for layer in all_layers(model):
         if isinstance(layer, ChexWrapper):
             found[id(layer)] = layer
     return list(found.values())
