@@ -8,11 +8,7 @@ import numpy as np
 from keras_chex.graph import rules as rules
 from keras_chex.graph.channel_ids import ChannelIds, Channels, Opaque
 from keras_chex.graph.groups import ChannelGroup, gather_groups
-from keras_chex.graph.keras_nodes import (
-    functional_graph,
-    input_layer,
-    walk,
-)
+from keras_chex.graph.program import Program, closed_sublayers, read_program
 from keras_chex.graph.rule import Barrier, Call, rule_for
 
 
@@ -65,6 +61,7 @@ class ChannelGraph:
     """The channels of a whole model.
 
     Attributes:
+        program: the `Program` it was read from.
         operations: tuple of `Operation`, in the order of execution.
         groups: tuple of `ChannelGroup`.
         unit_of: int array, the unit of every channel id.
@@ -72,6 +69,7 @@ class ChannelGraph:
         index_of: int array, the place of every unit in its group.
     """
 
+    program: Program
     operations: tuple
     groups: tuple[ChannelGroup, ...]
     unit_of: np.ndarray
@@ -130,7 +128,7 @@ def read_channels(model, exclude=()):
     """Reads which channels of a model belong together.
 
     Args:
-        model: a built functional or Sequential model, plain or wrapped.
+        model: a built model, plain or wrapped.
         exclude: layers that keep all the channels they make: a container of
             layer names (paths for layers of nested models).
 
@@ -139,18 +137,20 @@ def read_channels(model, exclude=()):
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
-        ValueError: If it is not built, or has no graph of layers.
+        ValueError: If it is not built, or its code cannot be read.
     """
-    functional = _check(model)
+    program = _check(model)
     reader = _Reader(set(exclude))
-    tensors = {}
-    for tensor in functional.inputs:
-        name = input_layer(tensor).name
-        tensors[id(tensor)] = Opaque(f"model input '{name}'")
-    walk(functional, tensors, reader.visit)
-    for tensor in functional.outputs:
-        reader.freeze(tensors[id(tensor)], "model output")
-    return reader.graph()
+    tensors = dict(
+        enumerate(Opaque(f"model input '{n}'") for n in program.input_names)
+    )
+    for call in program.calls:
+        inputs = [tensors[number] for number in call.inputs]
+        outputs = reader.visit(call, inputs)
+        tensors.update(zip(call.outputs, outputs, strict=True))
+    for number in program.outputs:
+        reader.freeze(tensors[number], "model output")
+    return reader.graph(program)
 
 
 def _check(model):
@@ -163,20 +163,21 @@ def _check(model):
             f"Argument `model` must be a Keras 3 model. Received: {kind}. "
             + remedy
         )
-    functional = functional_graph(model)
-    if functional is not None:
-        return functional
-    if isinstance(model, keras.Sequential) and not model.built:
+    if not model.built:
         raise ValueError(
-            "Argument `model` must be built. Received: Sequential model "
-            f"'{model.name}' without an input shape. Add "
-            "`keras.Input(shape=...)` as its first entry, or call it once."
+            "Argument `model` must be built. Received: "
+            f"'{model.name}' of class {type(model).__name__} without an input "
+            "shape. Call it once on data; a Sequential model can have "
+            "`keras.Input(shape=...)` as its first entry instead."
         )
+    program = read_program(model)
+    if isinstance(program, Program):
+        return program
     raise ValueError(
-        "Argument `model` must be a functional or Sequential model. Received: "
-        f"'{model.name}' of class {type(model).__name__}, whose `call` hides "
-        "its layers. Build it with the functional API: "
-        "`keras.Model(inputs, outputs)`."
+        "Argument `model` must be a model whose code can be read. Received: "
+        f"'{model.name}' of class {type(model).__name__}, which {program}. "
+        "Write its `call` with Keras layers and `keras.ops`, or build it with "
+        "the functional API: `keras.Model(inputs, outputs)`."
     )
 
 
@@ -186,31 +187,48 @@ class _Reader:
         self.ids = ChannelIds()
         self.operations = {}
         self.numbers = {}
+        self.names = set()
         self.is_wrapped = False
 
     def freeze(self, tensor, reason):
         if isinstance(tensor, Channels):
             self.ids.freeze(tensor.ids, reason)
 
-    def visit(self, node, tensors, path):
+    def visit(self, flat, inputs):
         """Follows channels through one call."""
-        layer = node.operation
+        layer = flat.node.operation
         known = self.operations.get(id(layer))
         if known is None:
-            name = "/".join((*path, layer.name))
-            known = Operation(layer, name, _checked_rule(layer))
-            self.operations[id(layer)] = known
+            known = self.operations[id(layer)] = Operation(
+                layer, self._name(flat), _checked_rule(flat)
+            )
             self.numbers[id(layer)] = len(self.numbers)
             self.is_wrapped |= known.rule.is_wrapper
         number = self.numbers[id(layer)]
-        inputs = [tensors[id(tensor)] for tensor in node.inputs]
-        call = Call(layer, known.name, inputs, node, self.ids, number)
+        call = Call(layer, known.name, inputs, flat.node, self.ids, number)
         outputs = known.rule.flow(call)
+        is_code = not isinstance(layer, keras.layers.Layer) and flat.owner
+        if is_code and call.stand_in is not None:
+            outputs = call.barrier(
+                f"the code of '{flat.owner.name}' fixes a size in "
+                f"'{known.name}'"
+            )
         self._merge(known, call)
         return outputs
 
+    def _name(self, flat):
+        """The path of an operation; numbered where it is not unique."""
+        name = first = "/".join((*flat.path, flat.node.operation.name))
+        number = 1
+        while name in self.names:
+            number += 1
+            name = f"{first}#{number}"
+        self.names.add(name)
+        return name
+
     def _merge(self, known, call):
-        known.shapes.append((call.input_shapes[0], call.output_shapes[0]))
+        before = call.input_shapes[0] if call.input_shapes else ()
+        known.shapes.append((before, call.output_shapes[0]))
         for side, ids in call.sides.items():
             if side in known.sides:
                 self.ids.tie(known.sides[side], ids)
@@ -219,8 +237,9 @@ class _Reader:
         if known.stand_in is None:
             known.stand_in = call.stand_in
 
-    def graph(self):
+    def graph(self, program):
         operations = tuple(self.operations.values())
+        shut = closed_sublayers(program)
         for op in operations:
             kept = op.sides.get("out", op.sides.get("in"))
             if op.name in self.exclude and kept is not None:
@@ -230,20 +249,31 @@ class _Reader:
                 self.ids.freeze(kept, f"'{op.name}' {reason}")
             if self.is_wrapped:
                 self._freeze_unwrapped(op)
-        return ChannelGraph(operations, *gather_groups(operations, self.ids))
+            if id(op.layer) in shut:
+                self._freeze_all(
+                    op, "also runs inside a layer that could not be opened"
+                )
+        return ChannelGraph(
+            program, operations, *gather_groups(operations, self.ids)
+        )
 
     def _freeze_unwrapped(self, op):
-        if op.rule.is_wrapper:
-            return
+        if not op.rule.is_wrapper:
+            self._freeze_all(op, "is not wrapped in ChexWrapper")
+
+    def _freeze_all(self, op, reason):
         for ids in op.sides.values():
-            self.ids.freeze(ids, f"'{op.name}' is not wrapped in ChexWrapper")
+            self.ids.freeze(ids, f"'{op.name}' {reason}")
 
 
-def _checked_rule(layer):
+def _checked_rule(flat):
     """The rule of a layer; a barrier if it does not know all weights.
 
     An adapter or a subclass may have added some, which nothing would narrow.
     """
+    layer = flat.node.operation
+    if flat.closed:
+        return Barrier(f"({type(layer).__name__}) {flat.closed}")
     rule = rule_for(layer)
     inner = rule.inner(layer)
     names = rule_for(inner).weights(inner)

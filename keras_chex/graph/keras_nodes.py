@@ -12,11 +12,15 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.backend.common.variables import AutocastScope
 from keras.src.models.functional import Functional
+from keras.src.ops import core as raw_core
+from keras.src.ops import image as raw_image
 from keras.src.ops import nn as raw_nn
 from keras.src.ops import numpy as raw_numpy
 from keras.src.ops.function import map_graph
 from keras.src.ops.node import KerasHistory
 from keras.src.saving import serialization_lib
+from keras.src.utils.naming import to_snake_case
+from keras.src.utils.tracking import TrackedDict, TrackedList
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +31,14 @@ class NodeCall:
     inputs: tuple
     outputs: tuple
     arguments: object
+    ignored: tuple = ()
 
     def fill_in(self, tensors):
         """Returns `(args, kwargs)` with tensors replaced by `tensors[id]`."""
-        return self.arguments.fill_in(tensors)
+        args, kwargs = self.arguments.fill_in(tensors)
+        if self.ignored:
+            kwargs = {k: v for k, v in kwargs.items() if k not in self.ignored}
+        return args, kwargs
 
     @property
     def constants(self):
@@ -76,15 +84,109 @@ def node_calls(functional):
         for node in nodes_by_depth[depth]:
             if node.operation is None or node.is_input:
                 continue
-            calls.append(
-                NodeCall(
-                    node.operation,
-                    tuple(node.input_tensors),
-                    tuple(node.output_tensors),
-                    node.arguments,
-                )
-            )
+            calls.append(_call_of(node))
     return calls
+
+
+def _call_of(node):
+    return NodeCall(
+        node.operation,
+        tuple(node.input_tensors),
+        tuple(node.output_tensors),
+        node.arguments,
+    )
+
+
+def recorded_calls(outputs, inputs, owner):
+    """Lists the calls that lead from symbolic inputs to outputs.
+
+    Raw operations among them get names that do not depend on what was traced
+    before.
+
+    Args:
+        outputs: list of symbolic tensors.
+        inputs: list of symbolic tensors.
+        owner: str, name of the layer whose code was called.
+
+    Returns:
+        Tuple of `NodeCall`, producers before consumers.
+    """
+    done = {id(tensor) for tensor in inputs}
+    nodes, entered, stack = [], set(), [(t, None) for t in reversed(outputs)]
+    while stack:
+        tensor, node = stack.pop()
+        if node is not None:
+            nodes.append(node)
+            done.update(id(output) for output in node.outputs)
+            continue
+        if id(tensor) in done:
+            continue
+        history = getattr(tensor, "_keras_history", None)
+        if history is None or history.operation is None:
+            raise ValueError(f"'{owner}' uses a tensor from elsewhere")
+        node = history.operation._inbound_nodes[history.node_index]
+        if id(node) not in entered:
+            entered.add(id(node))
+            stack.append((tensor, node))
+            stack += [(t, None) for t in reversed(node.input_tensors)]
+    _name_raw_operations(nodes)
+    return tuple(map(_call_of, nodes))
+
+
+def _name_raw_operations(nodes):
+    counts = {}
+    for node in nodes:
+        operation = node.operation
+        if isinstance(operation, keras.layers.Layer):
+            continue
+        stem = to_snake_case(type(operation).__name__)
+        number = counts[stem] = counts.get(stem, -1) + 1
+        operation.name = f"{stem}_{number}" if number else stem
+
+
+@contextlib.contextmanager
+def unrecorded(layer):
+    """Takes back what calls on symbolic tensors leave behind in layers."""
+    operations = {id(x): x for x in all_layers(layer)}
+    for inner in list(operations.values()):
+        for operation in getattr(inner, "_operations", ()):
+            operations[id(operation)] = operation
+    lengths = [
+        (o, len(o._inbound_nodes), len(o._outbound_nodes))
+        for o in operations.values()
+    ]
+    names = global_state.get_global_attribute("object_name_uids")
+    kept = None if names is None else names.copy()
+    try:
+        with keras.StatelessScope():
+            yield
+    finally:
+        for operation, inbound, outbound in lengths:
+            del operation._inbound_nodes[inbound:]
+            del operation._outbound_nodes[outbound:]
+        if kept is not None:
+            global_state.set_global_attribute("object_name_uids", kept)
+
+
+def sublayers(layer):
+    """Lists the layers that a layer holds itself."""
+    return list(getattr(layer, "_layers", ()))
+
+
+def own_weights(layer):
+    """Lists the weights that a layer holds itself, not through sub-layers."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def simple_attributes(operation):
+    """What tells raw operations of one class apart, as text."""
+    return repr(
+        {
+            name: value
+            for name, value in vars(operation).items()
+            if name[0] != "_" and name != "name"
+        }
+    )
 
 
 def input_layer(tensor):
@@ -92,40 +194,15 @@ def input_layer(tensor):
     return tensor._keras_history.operation
 
 
-def walk(functional, tensors, visit, path=()):
-    """Visits every call of a graph, those of nested models in their place.
-
-    Args:
-        functional: a functional graph.
-        tensors: dict from `id(symbolic tensor)` to anything, filled in for the
-            inputs; the walk adds what `visit` returns for the outputs.
-        visit: `visit(node_call, tensors, path)` returns a value per output.
-        path: tuple of names of the nested models that the graph is inside of.
-    """
-    for node in node_calls(functional):
-        model = node.operation
-        inner = functional_graph(model) if is_model(model) else None
-        if inner is None:
-            outputs = visit(node, tensors, path)
-        else:
-            own = {
-                id(mine): tensors[id(given)]
-                for mine, given in zip(inner.inputs, node.inputs, strict=True)
-            }
-            walk(inner, own, visit, (*path, model.name))
-            outputs = [own[id(tensor)] for tensor in inner.outputs]
-        for tensor, output in zip(node.outputs, outputs, strict=True):
-            tensors[id(tensor)] = output
-
-
-def new_input(tensor):
-    """Makes an input like one of another model, of the same name."""
-    layer = input_layer(tensor)
+def new_input(tensor, name=None):
+    """Makes an input like one of another model, by default of its name."""
+    history = getattr(tensor, "_keras_history", None)
+    layer = history.operation if history else None
     return keras.Input(
         batch_shape=tensor.shape,
         dtype=tensor.dtype,
         sparse=tensor.sparse,
-        name=layer.name,
+        name=name or layer.name,
         optional=getattr(layer, "optional", False),
     )
 
@@ -146,7 +223,7 @@ def raw_operation(name):
     >>> raw_operation("Add").__name__
     'Add'
     """
-    for module in (raw_numpy, raw_nn):
+    for module in (raw_numpy, raw_nn, raw_core, raw_image):
         found = getattr(module, name, None)
         if found is not None:
             return found
@@ -233,38 +310,39 @@ def replace_layers(model, replacements):
     """Swaps layers of a model for others, in place, wherever they appear.
 
     Args:
-        model: a functional or Sequential model, possibly nesting others.
-        replacements: dict from `id(old operation)` to the new layer. The new
-            layer takes over every call of the old one.
+        model: a model, possibly nesting others and layers with sub-layers.
+        replacements: dict from `id(old operation)` to `(old operation, new
+            layer)`. The new layer takes over every call of the old one.
     """
-    functional = functional_graph(model)
-    for operation in functional.operations:
-        if is_model(operation):
-            if functional_graph(operation) is not None:
-                replace_layers(operation, replacements)
-                _accept_any_width(operation)
-        elif id(operation) in replacements:
-            _take_over_calls(operation, replacements[id(operation)])
-    (
-        functional._nodes,
-        functional._nodes_by_depth,
-        functional._operations,
-        functional._operations_by_depth,
-    ) = map_graph(functional._inputs, functional._outputs)
-    for owner in {id(m): m for m in (model, functional)}.values():
-        _replace_attributes(owner, replacements)
+    for old, new in replacements.values():
+        _take_over_calls(old, new)
+    new_layers = {key: new for key, (_, new) in replacements.items()}
+    for owner in all_layers(model):
+        if id(owner) in replacements:
+            continue
+        functional = getattr(owner, "_functional", None) or owner
+        if isinstance(functional, Functional):
+            (
+                functional._nodes,
+                functional._nodes_by_depth,
+                functional._operations,
+                functional._operations_by_depth,
+            ) = map_graph(functional._inputs, functional._outputs)
+        for holder in {id(m): m for m in (owner, functional)}.values():
+            _replace_attributes(holder, new_layers)
+            if owner is not model and isinstance(holder, Functional):
+                accept_any_width(holder)
 
 
-def _accept_any_width(model):
-    """Lets a nested model be called with fewer channels than it was made for.
-
-    A Sequential model does not check its input.
-    """
-    if isinstance(model, Functional):
-        model.input_spec = [
+def accept_any_width(layer):
+    """Lets a nested model or block be called with fewer channels."""
+    if isinstance(layer, Functional):
+        layer.input_spec = [
             keras.layers.InputSpec(ndim=len(tensor.shape))
-            for tensor in model.inputs
+            for tensor in layer.inputs
         ]
+    elif layer.input_spec is not None:
+        layer.input_spec = None
 
 
 def _take_over_calls(old, new):
@@ -286,9 +364,10 @@ def _replace_attributes(owner, replacements):
             stored[index] = new
             tracker.stored_ids["layers"].discard(id(layer))
             tracker.stored_ids["layers"].add(id(new))
+    new_ids = {id(new) for new in replacements.values()}
     for operation in getattr(owner, "_operations", ()):
         # Raw operations that became layers were not in the store.
-        if id(operation) in map(id, replacements.values()):
+        if id(operation) in new_ids:
             tracker.track(operation)
     for name, value in list(vars(owner).items()):
         swapped = _swap(value, replacements)
@@ -302,13 +381,13 @@ def _swap(value, replacements):
         for index, item in enumerate(list(value)):
             swapped = _swap(item, replacements)
             if swapped is not item:
-                value[index] = swapped
+                _set_item(value, index, swapped)
         return value
     if isinstance(value, dict):
         for key, item in list(value.items()):
             swapped = _swap(item, replacements)
             if swapped is not item:
-                value[key] = swapped
+                _set_item(value, key, swapped)
         return value
     if type(value) is tuple:
         swapped = tuple(_swap(item, replacements) for item in value)
@@ -317,3 +396,13 @@ def _swap(value, replacements):
     if isinstance(value, keras.Operation):
         return replacements.get(id(value), value)
     return value
+
+
+def _set_item(container, key, value):
+    if isinstance(container, TrackedList):
+        # Keras locks the lists and dicts of built layers.
+        list.__setitem__(container, key, value)
+    elif isinstance(container, TrackedDict):
+        dict.__setitem__(container, key, value)
+    else:
+        container[key] = value

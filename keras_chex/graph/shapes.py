@@ -2,8 +2,6 @@
 
 import keras
 
-from keras_chex.graph.keras_nodes import functional_graph, walk
-
 
 def call_shapes(graph, model, input_shape=None):
     """Finds input and output shapes of every call of every operation.
@@ -20,7 +18,7 @@ def call_shapes(graph, model, input_shape=None):
     Raises:
         ValueError: If the sizes are not known, or `input_shape` does not fit.
     """
-    functional = functional_graph(model)
+    program = graph.program
     if input_shape is None:
         shapes = {id(op.layer): op.shapes for op in graph.operations}
         used = [op for op in graph.operations if op.weights]
@@ -33,14 +31,14 @@ def call_shapes(graph, model, input_shape=None):
             raise ValueError(
                 "Argument `input_shape` is needed for a model that takes any "
                 f"size. Received: None for '{model.name}' with inputs "
-                f"{[tuple(x.shape) for x in functional.inputs]}. Pass the "
+                f"{[tuple(x.shape) for x in program.inputs]}. Pass the "
                 "shape of one example, such as `input_shape=(224, 224, 3)`."
             )
         return shapes
     given = input_shape
     if not isinstance(given[0], (list, tuple)):
         given = [given]
-    known = [tuple(x.shape) for x in functional.inputs]
+    known = [tuple(x.shape) for x in program.inputs]
     if len(given) != len(known) or any(
         not _fits(tuple(shape), full[1:])
         for shape, full in zip(given, known, strict=True)
@@ -50,22 +48,20 @@ def call_shapes(graph, model, input_shape=None):
             f"the batch axis. Received: {input_shape} for inputs {known}"
         )
     tensors = {
-        id(x): keras.KerasTensor((x.shape[0], *shape), dtype=x.dtype)
-        for x, shape in zip(functional.inputs, given, strict=True)
+        number: keras.KerasTensor((x.shape[0], *shape), dtype=x.dtype)
+        for number, (x, shape) in enumerate(
+            zip(program.inputs, given, strict=True)
+        )
     }
     found = {}
-
-    def visit(node, tensors, path):
-        layer = node.operation
-        args, kwargs = node.fill_in(tensors)
-        spec = layer.compute_output_spec(*args, **kwargs)
-        outputs = keras.tree.flatten(spec)
-        first = tensors[id(node.inputs[0])]
+    for call in program.calls:
+        layer = call.node.operation
+        args, kwargs = call.fill_in(tensors)
+        outputs = keras.tree.flatten(layer.compute_output_spec(*args, **kwargs))
+        first = tensors[call.inputs[0]]
         pair = tuple(first.shape), tuple(outputs[0].shape)
         found.setdefault(id(layer), []).append(pair)
-        return outputs
-
-    walk(functional, tensors, visit)
+        tensors.update(zip(call.outputs, outputs, strict=True))
     return found
 
 

@@ -5,7 +5,13 @@ import functools
 import keras
 
 from keras_chex.graph.channels import read_channels
-from keras_chex.graph.keras_nodes import all_layers, deserialize, replace_layers
+from keras_chex.graph.keras_nodes import (
+    accept_any_width,
+    all_layers,
+    deserialize,
+    replace_layers,
+)
+from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
 
 
@@ -58,7 +64,7 @@ def wrap_in_place(model, exclude=()):
     """Turns a plain model into a wrapped one.
 
     Args:
-        model: a built functional or Sequential model that nobody else uses.
+        model: a built model that nobody else uses.
         exclude: list of names of layers that keep all their channels.
 
     Returns:
@@ -78,17 +84,41 @@ def wrap_in_place(model, exclude=()):
         if all(group < 0 or frozen[group] for group in groups):
             continue
         if op.stand_in is not None:
-            replacements[id(op.layer)] = op.stand_in
+            replacements[id(op.layer)] = op.layer, op.stand_in
             # Keras before 3.12 fixes here every size that it can work out.
             op.stand_in.build((None,) * len(op.shapes[0][0]))
             continue
         wrapper = ChexWrapper(op.layer, exclude=op.name in exclude)
         wrapper.build(op.shapes[0][0])
-        replacements[id(op.layer)] = wrapper
+        replacements[id(op.layer)] = op.layer, wrapper
     replace_layers(model, replacements)
+    for layer in graph.program.opened:
+        accept_any_width(layer)
+    _require_replaced(model, graph, replacements)
     model.__class__ = _wrapped_class(type(model))
     model._chex = _State(config, list(exclude))
     return model
+
+
+def _require_replaced(model, graph, replacements):
+    """Raises where the user's code keeps a layer out of reach."""
+    if not graph.program.opened:
+        return
+    again = read_program(model)
+    if isinstance(again, str):
+        raise TypeError(
+            f"Model '{model.name}' cannot be wrapped: with ChexWrapper layers "
+            f"in it, it {again}. Exclude the layer with `exclude`."
+        )
+    for call in again.calls:
+        if id(call.node.operation) in replacements:
+            name = "/".join((*call.path, call.node.operation.name))
+            raise TypeError(
+                f"Layer '{name}' of model '{model.name}' cannot be replaced: "
+                "its code reaches it through something that is no attribute, "
+                "list, tuple or dict of a layer. Keep it in an attribute, or "
+                "pass it in `exclude`."
+            )
 
 
 @functools.cache

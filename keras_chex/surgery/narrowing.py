@@ -8,15 +8,10 @@ import numpy as np
 
 from keras_chex.graph.keras_nodes import (
     copy_state,
-    functional_graph,
-    input_layer,
-    input_structure,
     new_input,
-    output_structure,
     read_variable,
     remake,
     trusted,
-    walk,
 )
 
 
@@ -27,25 +22,31 @@ def narrow_model(model, selection):
     not repeat, and are called `outer_inner` where they do.
 
     Args:
-        model: a functional or Sequential model, plain or wrapped.
+        model: a model, plain or wrapped.
         selection: a `Selection` of the graph read from `model`.
 
     Returns:
         A new functional `keras.Model`, not compiled.
     """
-    functional = functional_graph(model)
     with trusted():
-        return _narrow(model, functional, selection)
+        return _narrow(model, selection)
 
 
-def _narrow(model, functional, selection):
+def _narrow(model, selection):
+    program = selection.graph.program
     builder = _Builder(selection)
-    builder.names.update(input_layer(x).name for x in functional.inputs)
-    tensors = {id(tensor): new_input(tensor) for tensor in functional.inputs}
-    walk(functional, tensors, builder.visit)
-    inputs, outputs = (
-        keras.tree.map_structure(lambda t: tensors[id(t)], structure)
-        for structure in (input_structure(model), output_structure(model))
+    builder.names.update(program.input_names)
+    pairs = zip(program.inputs, program.input_names, strict=True)
+    tensors = {i: new_input(*pair) for i, pair in enumerate(pairs)}
+    given = {id(x): tensors[i] for i, x in enumerate(program.inputs)}
+    for call in program.calls:
+        outputs = builder.visit(call, tensors)
+        tensors.update(zip(call.outputs, outputs, strict=True))
+    inputs = keras.tree.map_structure(
+        lambda t: given[id(t)], program.input_structure
+    )
+    outputs = keras.tree.map_structure(
+        lambda number: tensors[number], program.output_structure
     )
     builder.load()
     return keras.Model(inputs, outputs, name=model.name)
@@ -63,10 +64,11 @@ class _Builder:
             op.layer.name for op in selection.graph.operations
         )
 
-    def visit(self, node, tensors, path):
+    def visit(self, call, tensors):
         """Calls the new operation as the old one was called."""
-        new = self.new(node.operation, "".join(f"{name}_" for name in path))
-        args, kwargs = node.fill_in(tensors)
+        prefix = "".join(f"{name}_" for name in call.path)
+        new = self.new(call.node.operation, prefix)
+        args, kwargs = call.fill_in(_as_called(call, tensors))
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
 
     def unique(self, name, prefix):
@@ -124,6 +126,17 @@ class _Builder:
                 places = role.positions(indices[role.side])
                 value = np.take(value, places, axis=axis)
             getattr(new, name).assign(value)
+
+
+def _as_called(call, tensors):
+    """Casts what the layer around a raw operation would have cast."""
+    values = {}
+    for tensor, number in zip(call.node.inputs, call.inputs, strict=True):
+        value = tensors[number]
+        if call.owner is not None and value.dtype != tensor.dtype:
+            value = keras.ops.cast(value, tensor.dtype)
+        values[number] = value
+    return values
 
 
 def _accepted(operation, kwargs):

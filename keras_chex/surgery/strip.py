@@ -39,5 +39,5 @@ def strip(model):
     graph = read_channels(model)
     require_wrapped(model)
     stripped = narrow_model(model, Selection(graph, read_active(graph)))
-    verify_equal(model, stripped)
+    verify_equal(model, stripped, graph.program.by_name)
     return stripped

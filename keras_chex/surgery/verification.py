@@ -48,16 +48,22 @@ def largest_difference(outputs, others):
     return float(worst)
 
 
-def verify_equal(model, stripped):
+def verify_equal(model, stripped, by_name=False):
     """Compares a wrapped model with what `strip` made of it.
+
+    Args:
+        model: the wrapped model.
+        stripped: a functional model.
+        by_name: bool, whether `model` takes its inputs as keyword arguments.
 
     Raises:
         RuntimeError: If the largest difference exceeds 1e-4 of the largest
             output (2e-2 for float16, 1e-1 for bfloat16).
     """
-    inputs = sample_inputs(model)
+    inputs = sample_inputs(stripped)
+    args, kwargs = ((), inputs) if by_name else ((inputs,), {})
     difference = largest_difference(
-        model(inputs, training=False), stripped(inputs, training=False)
+        model(*args, **kwargs, training=False), stripped(inputs, training=False)
     )
     limit = max(
         TOLERANCE.get(layer.compute_dtype, 1e-4) for layer in model.layers

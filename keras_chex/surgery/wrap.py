@@ -119,6 +119,8 @@ def _remake(model):
         if type(copy) is not type(model):
             raise
         return copy
+    if not copy.built:
+        copy.build_from_config(model.get_build_config())
     if model.compiled:
         copy.compile_from_config(model.get_compile_config())
     return copy

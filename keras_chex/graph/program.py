@@ -1,0 +1,223 @@
+"""A model as a flat list of calls, nested models and blocks opened."""
+
+import dataclasses
+
+import keras
+
+from keras_chex.graph.keras_nodes import (
+    all_layers,
+    functional_graph,
+    input_layer,
+    input_structure,
+    is_model,
+    node_calls,
+    output_structure,
+)
+from keras_chex.graph.rule import rule_for
+from keras_chex.graph.tracing import Trace, must_be_opened, trace
+
+
+@dataclasses.dataclass(frozen=True)
+class FlatCall:
+    """One call of a layer or raw operation that is not opened further.
+
+    Attributes:
+        node: its `NodeCall`.
+        path: tuple of names of the models and layers it happens in.
+        inputs: tuple of ints, numbers of the tensors that go in.
+        outputs: tuple of ints, numbers of the tensors that come out.
+        owner: the layer whose Python code makes the call; None where the graph
+            of a functional model does, in which an operation can be replaced.
+        closed: why a layer with sub-layers was not opened, or None.
+    """
+
+    node: object
+    path: tuple
+    inputs: tuple
+    outputs: tuple
+    owner: object = None
+    closed: str | None = None
+
+    def fill_in(self, values):
+        """`(args, kwargs)` of the call, with tensors taken by their number."""
+        pairs = zip(self.node.inputs, self.inputs, strict=True)
+        return self.node.fill_in({id(t): values[key] for t, key in pairs})
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """All calls of a model in the order of execution.
+
+    Attributes:
+        inputs: tuple of symbolic tensors; they have the numbers from 0.
+        input_names: tuple of str, the name of each, unique.
+        input_structure: the inputs as the user gives them.
+        calls: tuple of `FlatCall`.
+        outputs: tuple of ints, numbers of the tensors the model returns.
+        output_structure: those numbers as the user gets them.
+        by_name: bool, whether the inputs are keyword arguments.
+        opened: tuple of the layers that were opened by tracing their code.
+    """
+
+    inputs: tuple
+    input_names: tuple
+    input_structure: object
+    calls: tuple
+    outputs: tuple
+    output_structure: object
+    opened: tuple
+    by_name: bool = False
+
+
+def read_program(model):
+    """Flattens a built model.
+
+    Returns:
+        A `Program`; or a str, why the model's code cannot be read.
+    """
+    functional = functional_graph(model)
+    if functional is None:
+        return _program_of_code(model)
+    flat = _Flattener(len(functional.inputs))
+    known = {id(tensor): i for i, tensor in enumerate(functional.inputs)}
+    flat.run(node_calls(functional), known, ())
+    return Program(
+        inputs=tuple(functional.inputs),
+        input_names=tuple(input_layer(x).name for x in functional.inputs),
+        input_structure=input_structure(functional),
+        calls=tuple(flat.calls),
+        outputs=tuple(known[id(tensor)] for tensor in functional.outputs),
+        output_structure=_numbers(output_structure(functional), known),
+        opened=tuple(flat.opened.values()),
+    )
+
+
+def _program_of_code(model):
+    arguments = _call_arguments(model)
+    if isinstance(arguments, str):
+        return arguments
+    args, kwargs = arguments
+    read = trace(model, args, kwargs)
+    if isinstance(read, str):
+        return read
+    structure = args[0] if args else kwargs
+    given = keras.tree.flatten((args, kwargs))
+    flat = _Flattener(len(given))
+    flat.opened[id(model)] = model
+    known = {id(tensor): i for i, tensor in enumerate(read.inputs)}
+    flat.run(read.calls, known, (), model, read.inner)
+    return Program(
+        inputs=tuple(given),
+        input_names=_input_names(structure, len(given)),
+        input_structure=structure,
+        calls=tuple(flat.calls),
+        outputs=tuple(known[id(tensor)] for tensor in read.outputs),
+        output_structure=_numbers(read.structure, known),
+        opened=tuple(flat.opened.values()),
+        by_name=not args,
+    )
+
+
+def _numbers(structure, known):
+    return keras.tree.map_structure(lambda t: known[id(t)], structure)
+
+
+def _call_arguments(model):
+    """Symbolic arguments like those the model was built with."""
+    config = model.get_build_config() or {}
+    shapes = config.get("shapes_dict")
+    if shapes:
+        given = {
+            name.removesuffix("_shape"): _symbolic(shape, model)
+            for name, shape in shapes.items()
+        }
+        return (), given
+    if config.get("input_shape") is None:
+        return (
+            "does not say what its input is like: call it once on data, or "
+            "`build` it with an input shape"
+        )
+    return (_symbolic(config["input_shape"], model),), {}
+
+
+def _symbolic(shapes, model):
+    def tensor(shape):
+        return keras.KerasTensor((None, *shape[1:]), model.input_dtype)
+
+    return keras.tree.map_shape_structure(tensor, shapes)
+
+
+def _input_names(structure, count):
+    if isinstance(structure, dict) and len(structure) == count:
+        return tuple(sorted(structure))
+    if count == 1:
+        return ("inputs",)
+    return tuple(f"inputs_{number}" for number in range(count))
+
+
+class _Flattener:
+    def __init__(self, inputs):
+        self.calls = []
+        self.opened = {}
+        self._count = inputs
+
+    def run(self, nodes, known, path, owner=None, inner=None):
+        """Adds calls; `known` maps symbolic tensors to their numbers."""
+        for position, node in enumerate(nodes):
+            given = tuple(known[id(tensor)] for tensor in node.inputs)
+            read = (inner or {}).get(position)
+            outputs = self._call(node, given, path, owner, read)
+            for tensor, number in zip(node.outputs, outputs, strict=True):
+                known[id(tensor)] = number
+
+    def _call(self, node, given, path, owner, read):
+        layer, inside = node.operation, None
+        if is_model(layer) and functional_graph(layer) is not None:
+            inside = functional_graph(layer)
+            known = _paired(inside.inputs, given)
+            self.run(node_calls(inside), known, (*path, layer.name))
+            return [known[id(tensor)] for tensor in inside.outputs]
+        if must_be_opened(layer):
+            read = read or _trace_node(node)
+            if isinstance(read, Trace) and _fits(read, node):
+                self.opened[id(layer)] = layer
+                known = _paired(read.inputs, given)
+                inner = (*path, layer.name)
+                self.run(read.calls, known, inner, layer, read.inner)
+                return [known[id(tensor)] for tensor in read.outputs]
+            if isinstance(read, Trace):
+                read = "is called with masks, or other tensors than it gets"
+        outputs = tuple(range(self._count, self._count + len(node.outputs)))
+        self._count += len(outputs)
+        self.calls.append(FlatCall(node, path, given, outputs, owner, read))
+        return outputs
+
+
+def _paired(tensors, numbers):
+    pairs = zip(tensors, numbers, strict=True)
+    return {id(tensor): number for tensor, number in pairs}
+
+
+def _trace_node(node):
+    fresh = {
+        id(t): keras.KerasTensor(t.shape, t.dtype, sparse=t.sparse)
+        for t in node.inputs
+    }
+    return trace(node.operation, *node.fill_in(fresh))
+
+
+def _fits(read, node):
+    return len(read.inputs) == len(node.inputs) and len(read.outputs) == len(
+        node.outputs
+    )
+
+
+def closed_sublayers(program):
+    """Ids of the layers that run inside of layers that were not opened."""
+    return {
+        id(inner)
+        for call in program.calls
+        if call.closed
+        for inner in all_layers(call.node.operation)
+        if not rule_for(inner).is_wrapper
+    }

@@ -1,0 +1,255 @@
+"""Reads what layers with sub-layers do by calling them on symbolic tensors.
+
+Only to learn where channels flow: what runs and trains stays the user's code.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+import re
+
+import keras
+
+from keras_chex.graph.keras_nodes import (
+    all_layers,
+    functional_graph,
+    is_model,
+    own_weights,
+    recorded_calls,
+    simple_attributes,
+    sublayers,
+    unrecorded,
+)
+from keras_chex.graph.rule import Barrier, rule_for
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """What one call of a layer does.
+
+    Attributes:
+        inputs: tuple of symbolic tensors.
+        calls: tuple of `NodeCall`, in the order of execution.
+        outputs: tuple of symbolic tensors.
+        inner: dict from the position in `calls` to what was read of the call
+            of another layer with sub-layers: a `Trace`, or why there is none.
+        structure: the outputs in the structure the layer returned.
+    """
+
+    inputs: tuple
+    calls: tuple
+    outputs: tuple
+    inner: dict
+    structure: object
+
+
+def must_be_opened(operation):
+    """Tells whether an operation has no rule but layers of its own."""
+    return (
+        isinstance(operation, keras.layers.Layer)
+        and bool(sublayers(operation))
+        and isinstance(rule_for(operation), Barrier)
+        and not (is_model(operation) and functional_graph(operation))
+    )
+
+
+def trace(layer, args, kwargs):
+    """Reads one call of a layer.
+
+    Args:
+        layer: a built layer or model with sub-layers.
+        args: tuple, its arguments with symbolic tensors.
+        kwargs: dict, likewise.
+
+    Returns:
+        A `Trace`; or a str, why the layer cannot be read: it fails on symbolic
+        tensors, does something else in training, or has weights of its own.
+    """
+    modes = [_record(layer, args, kwargs, training) for training in (0, 1)]
+    return _merge(*modes)
+
+
+def _record(layer, args, kwargs, training):
+    recorder = _Recorder()
+    kwargs = {**kwargs, "training": bool(training)}
+    inside = all_layers(layer)
+    with unrecorded(layer), _patched(inside, recorder):
+        try:
+            outputs = layer(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001
+            # The user's code may raise anything at all.
+            return recorder.failures.get(id(layer), _reason(error))
+    return recorder.found(keras.tree.flatten(outputs))
+
+
+@contextlib.contextmanager
+def _patched(inside, recorder):
+    patched = []
+    for sub in inside:
+        if must_be_opened(sub):
+            spec = recorder.spec_of(sub)
+        elif rule_for(sub).is_wrapper:
+            spec = _full_width(rule_for(sub).inner(sub))
+        else:
+            continue
+        vars(sub)["compute_output_spec"] = spec
+        patched.append(sub)
+    try:
+        yield
+    finally:
+        for sub in patched:
+            vars(sub).pop("compute_output_spec", None)
+
+
+def _full_width(layer):
+    """Lets a wrapped layer be read as if all its channels were active."""
+
+    def spec(*args, **kwargs):
+        return layer.compute_output_spec(*args, **_accepted(layer, kwargs))
+
+    return spec
+
+
+def _accepted(layer, kwargs):
+    """Keyword arguments without those that the layer does not take."""
+    parameters = inspect.signature(layer.call).parameters.values()
+    if any(p.kind == p.VAR_KEYWORD for p in parameters):
+        return kwargs
+    names = {p.name for p in parameters}
+    return {k: v for k, v in kwargs.items() if k in names}
+
+
+class _Recorder:
+    """Keeps what is called inside of layers with sub-layers."""
+
+    def __init__(self):
+        self.failures = {}
+        self._traces = {}
+        self._alive = []
+
+    def spec_of(self, layer):
+        """A `compute_output_spec` that notes what the layer's code calls."""
+
+        def spec(*args, **kwargs):
+            try:
+                outputs, known = self._call(layer, args, kwargs)
+            except Exception as error:  # noqa: BLE001
+                known = self.failures[id(layer)] = _reason(error)
+                outputs = type(layer).compute_output_spec(
+                    layer, *args, **kwargs
+                )
+            for tensor in keras.tree.flatten(outputs):
+                self._traces[id(tensor)] = known
+            self._alive.append(outputs)
+            return outputs
+
+        return spec
+
+    def found(self, outputs):
+        """What was read of the call that made these tensors."""
+        known = self._traces.get(id(outputs[0])) if outputs else None
+        return known or "returns no tensor"
+
+    def _call(self, layer, args, kwargs):
+        if own_weights(layer):
+            raise _Unreadable("holds weights beside those of its sub-layers")
+        args, kwargs = keras.tree.map_structure(_renewed, (args, kwargs))
+        kwargs = _accepted(layer, kwargs)
+        inputs = _tensors((args, kwargs))
+        structure = layer.call(*args, **kwargs)
+        outputs = keras.tree.flatten(structure)
+        if not outputs or not all(map(_is_symbolic, outputs)):
+            raise _Unreadable("returns something that is not a tensor")
+        calls = recorded_calls(outputs, inputs, layer.name)
+        inner = {
+            position: self.found(node.outputs)
+            for position, node in enumerate(calls)
+            if must_be_opened(node.operation)
+        }
+        known = Trace(tuple(inputs), calls, tuple(outputs), inner, structure)
+        return keras.tree.map_structure(_renewed, structure), known
+
+
+class _Unreadable(Exception):
+    pass
+
+
+def _reason(error):
+    if isinstance(error, _Unreadable):
+        return str(error)
+    text = str(error)
+    # Keras puts what was said inside of its own message, in bold.
+    said = re.search("\x1b\\[1m(.*?)\x1b\\[0m", text, re.DOTALL)
+    text = (said.group(1) if said else text).strip() or "no message"
+    return (
+        "cannot be called on symbolic tensors: "
+        f"{type(error).__name__}: {text.splitlines()[0][:120]}"
+    )
+
+
+def _is_symbolic(value):
+    return isinstance(value, keras.KerasTensor)
+
+
+def _tensors(structure):
+    return [x for x in keras.tree.flatten(structure) if _is_symbolic(x)]
+
+
+def _renewed(value):
+    if not _is_symbolic(value):
+        return value
+    return keras.KerasTensor(value.shape, value.dtype, sparse=value.sparse)
+
+
+def _merge(inference, training):
+    """One trace of both modes, or why they are not one."""
+    for mode in (inference, training):
+        if isinstance(mode, str):
+            return mode
+    places = [_places(mode) for mode in (inference, training)]
+    same = len(inference.calls) == len(training.calls) and all(
+        _is_same(one, other, places)
+        for one, other in zip(inference.calls, training.calls, strict=True)
+    )
+    ends = [
+        [place[id(tensor)] for tensor in mode.outputs]
+        for mode, place in zip((inference, training), places, strict=True)
+    ]
+    if not same or ends[0] != ends[1]:
+        return "computes something else in training"
+    calls = tuple(
+        dataclasses.replace(one, ignored=_follows_mode(one, other))
+        for one, other in zip(inference.calls, training.calls, strict=True)
+    )
+    inner = {
+        position: _merge(known, training.inner[position])
+        for position, known in inference.inner.items()
+    }
+    return dataclasses.replace(inference, calls=calls, inner=inner)
+
+
+def _places(mode):
+    """Numbers all tensors of a trace."""
+    tensors = [*mode.inputs, *(t for c in mode.calls for t in c.outputs)]
+    return {id(tensor): number for number, tensor in enumerate(tensors)}
+
+
+def _is_same(one, other, places):
+    inputs = [
+        [place[id(tensor)] for tensor in node.inputs]
+        for node, place in zip((one, other), places, strict=True)
+    ]
+    return inputs[0] == inputs[1] and _identity(one) == _identity(other)
+
+
+def _identity(node):
+    operation = node.operation
+    if isinstance(operation, keras.layers.Layer):
+        return id(operation)
+    return type(operation), simple_attributes(operation)
+
+
+def _follows_mode(one, other):
+    """Whether `training` was handed on, and not set to one value."""
+    values = [node.arguments.kwargs.get("training") for node in (one, other)]
+    return ("training",) if values == [False, True] else ()
