@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from keras_chex.graph.rule import weight_of
 from keras_chex.graph.shapes import call_shapes
 
 
@@ -58,7 +59,7 @@ def weight_terms(graph, model, input_shape=None):
             for name, count in counts.items():
                 uses[name] = uses.get(name, 0) + count
         for name, axes in op.weights.items():
-            shape = getattr(op.inner, name).shape
+            shape = weight_of(op.inner, name).shape
             rest = math.prod(n for i, n in enumerate(shape) if i not in axes)
             parts = tuple((role, op.sides[role.side]) for role in axes.values())
             terms.append(

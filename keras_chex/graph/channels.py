@@ -9,7 +9,7 @@ from keras_chex.graph import rules as rules
 from keras_chex.graph.channel_ids import ChannelIds, Channels, Opaque
 from keras_chex.graph.groups import ChannelGroup, gather_groups
 from keras_chex.graph.program import Program, closed_sublayers, read_program
-from keras_chex.graph.rule import Barrier, Call, rule_for
+from keras_chex.graph.rule import Barrier, Call, rule_for, weight_of
 
 
 @dataclasses.dataclass
@@ -22,6 +22,7 @@ class Operation:
         rule: its `Rule`.
         sides: dict from side to channel ids.
         stand_in: a layer of flexible width to use instead, or None.
+        counted: channel ids whose number it adapts to.
         shapes: list of `(input shape, output shape)`, one per call, with the
             batch axis.
     """
@@ -31,6 +32,7 @@ class Operation:
     rule: object
     sides: dict = dataclasses.field(default_factory=dict)
     stand_in: object = None
+    counted: object = None
     shapes: list = dataclasses.field(default_factory=list)
 
     @property
@@ -42,7 +44,7 @@ class Operation:
         return {
             name: axes
             for name, axes in spec.items()
-            if getattr(self.inner, name, None) is not None
+            if weight_of(self.inner, name) is not None
         }
 
     @property
@@ -235,7 +237,7 @@ class _Reader:
             else:
                 known.sides[side] = ids
         if known.stand_in is None:
-            known.stand_in = call.stand_in
+            known.stand_in, known.counted = call.stand_in, call.counted
 
     def graph(self, program):
         operations = tuple(self.operations.values())
@@ -277,7 +279,7 @@ def _checked_rule(flat):
     rule = rule_for(layer)
     inner = rule.inner(layer)
     names = rule_for(inner).weights(inner)
-    known = {id(getattr(inner, name, None)) for name in names}
+    known = {id(weight_of(inner, name)) for name in names}
     weights = getattr(inner, "weights", ())
     unknown = [w.name for w in weights if id(w) not in known]
     if names and unknown:

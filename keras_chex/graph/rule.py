@@ -41,6 +41,18 @@ IN = Axis("in")
 OUT = Axis("out")
 
 
+def weight_of(layer, path):
+    """A weight by attribute name, or by a path such as `"layer.kernel"`.
+
+    Returns:
+        The variable; None where the layer does without it.
+    """
+    found = layer
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
 class Call:
     """One call of a layer, as a rule sees it.
 
@@ -55,6 +67,7 @@ class Call:
         sides: dict from side to the ids recorded for the layer's weights.
         stand_in: a layer that does the same for any number of channels, where
             the called one has their number baked in; else None.
+        counted: the ids whose number is baked in there; else None.
     """
 
     def __init__(self, layer, name, inputs, node, ids, producer):
@@ -67,6 +80,7 @@ class Call:
         self.ids = ids
         self.sides = {}
         self.stand_in = None
+        self.counted = None
         self._producer = producer
 
     def read(self, axis, index=0):
@@ -98,12 +112,16 @@ class Call:
         self.sides["out"] = self.ids.new(count, self._producer)
         return self.sides["out"]
 
+    def replace(self, stand_in, ids):
+        """Names a stand-in, and the channels whose number it adapts to."""
+        self.stand_in, self.counted = stand_in, ids
+
     def barrier(self, reason):
         """Freezes everything that comes in and hides what goes out."""
         for tensor in self.inputs:
             if isinstance(tensor, Channels):
                 self.ids.freeze(tensor.ids, reason)
-        self.sides, self.stand_in = {}, None
+        self.sides, self.stand_in, self.counted = {}, None, None
         return [Opaque(reason) for _ in self.output_shapes]
 
 
@@ -152,7 +170,8 @@ class Rule:
 
         Returns:
             `{attribute: {weight axis: Axis}}`; every weight of the layer must
-            be named, with an empty dict if it carries no channel.
+            be named, with an empty dict if it carries no channel. A weight of
+            a layer inside is named by its path, such as `"layer.kernel"`.
         """
         return {}
 
@@ -165,6 +184,10 @@ class Rule:
             widths: dict from side to the number of channels left.
         """
         return config
+
+    def output_shapes(self, layer, input_shape, shapes):
+        """Output shapes of a call, for layers that tell Keras too little."""
+        return shapes
 
     def input_axis(self, layer, rank):
         """The channel axis of the input, counted from 0."""

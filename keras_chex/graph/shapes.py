@@ -21,13 +21,10 @@ def call_shapes(graph, model, input_shape=None):
     program = graph.program
     if input_shape is None:
         shapes = {id(op.layer): op.shapes for op in graph.operations}
-        used = [op for op in graph.operations if op.weights]
-        if any(
-            None in shape[1:]
-            for op in used
-            for pair in op.shapes
-            for shape in pair
-        ):
+        inputs = [tuple(x.shape[1:]) for x in program.inputs]
+        if _is_open(graph, shapes) and not any(None in x for x in inputs):
+            shapes = _propagated(graph, inputs)
+        if _is_open(graph, shapes):
             raise ValueError(
                 "Argument `input_shape` is needed for a model that takes any "
                 f"size. Received: None for '{model.name}' with inputs "
@@ -47,6 +44,24 @@ def call_shapes(graph, model, input_shape=None):
             "Argument `input_shape` must fit the inputs of the model, without "
             f"the batch axis. Received: {input_shape} for inputs {known}"
         )
+    return _propagated(graph, given)
+
+
+def _is_open(graph, shapes):
+    """Tells whether a size that counts is not known."""
+    return any(
+        None in shape[1:]
+        for op in graph.operations
+        if op.weights
+        for pair in shapes[id(op.layer)]
+        for shape in pair
+    )
+
+
+def _propagated(graph, given):
+    """Runs shapes of one example each through all calls."""
+    program = graph.program
+    rules = {id(op.layer): op.rule for op in graph.operations}
     tensors = {
         number: keras.KerasTensor((x.shape[0], *shape), dtype=x.dtype)
         for number, (x, shape) in enumerate(
@@ -58,8 +73,15 @@ def call_shapes(graph, model, input_shape=None):
         layer = call.node.operation
         args, kwargs = call.fill_in(tensors)
         outputs = keras.tree.flatten(layer.compute_output_spec(*args, **kwargs))
-        first = tensors[call.inputs[0]]
-        pair = tuple(first.shape), tuple(outputs[0].shape)
+        first = tuple(tensors[call.inputs[0]].shape)
+        known = rules[id(layer)].output_shapes(
+            layer, first, [tuple(x.shape) for x in outputs]
+        )
+        outputs = [
+            keras.KerasTensor(shape, x.dtype)
+            for shape, x in zip(known, outputs, strict=True)
+        ]
+        pair = first, known[0]
         found.setdefault(id(layer), []).append(pair)
         tensors.update(zip(call.outputs, outputs, strict=True))
     return found

@@ -7,7 +7,13 @@ import numpy as np
 
 from keras_chex.algorithms.memory import remember
 from keras_chex.graph.keras_nodes import read_variable
-from keras_chex.graph.rule import Barrier, Rule, register_rule, rule_for
+from keras_chex.graph.rule import (
+    Barrier,
+    Rule,
+    register_rule,
+    rule_for,
+    weight_of,
+)
 from keras_chex.layers.channel_index import decode, encode
 from keras_chex.layers.narrow_terms import NarrowConstraint, NarrowRegularizer
 from keras_chex.layers.narrow_twin import NarrowTwin
@@ -103,7 +109,7 @@ class ChexWrapper(keras.layers.Wrapper):
         self.spec = {
             name: axes
             for name, axes in self.rule.weights(self.layer).items()
-            if getattr(self.layer, name, None) is not None
+            if weight_of(self.layer, name) is not None
         }
         self.sizes = _sizes(self.layer, self.spec)
         # Time of the last exploration step, and when that run began.
@@ -128,9 +134,9 @@ class ChexWrapper(keras.layers.Wrapper):
         }
         self.memory = {
             name: self.add_weight(
-                name=f"{name}_memory",
-                shape=getattr(self.layer, name).shape,
-                dtype=getattr(self.layer, name).dtype,
+                name=f"{name}_memory".replace(".", "_"),
+                shape=weight_of(self.layer, name).shape,
+                dtype=weight_of(self.layer, name).dtype,
                 initializer="zeros",
                 trainable=False,
             )
@@ -141,7 +147,7 @@ class ChexWrapper(keras.layers.Wrapper):
 
     def _narrow_terms(self):
         for name in self.spec:
-            weight = getattr(self.layer, name)
+            weight = weight_of(self.layer, name)
             if weight.regularizer is not None:
                 weight.regularizer = NarrowRegularizer(
                     weight.regularizer, self._twin, name
@@ -217,7 +223,7 @@ class ChexWrapper(keras.layers.Wrapper):
             )
 
     def _remember(self, name, memory, before, after, restore, seed):
-        weight = getattr(self.layer, name)
+        weight = weight_of(self.layer, name)
         was = element_mask(self.spec[name], weight.shape, before)
         now = element_mask(self.spec[name], weight.shape, after)
         if np.array_equal(was, now):
@@ -259,7 +265,7 @@ class ChexWrapper(keras.layers.Wrapper):
 def _sizes(layer, spec):
     sizes = {}
     for name, axes in spec.items():
-        shape = getattr(layer, name).shape
+        shape = weight_of(layer, name).shape
         for axis, role in axes.items():
             sizes[role.side] = shape[axis] // role.repeat * role.blocks
     return sizes
@@ -307,6 +313,10 @@ class WrapperRule(Rule):
 
     def inner(self, layer):
         return layer.layer
+
+    def output_shapes(self, layer, input_shape, shapes):
+        rule = rule_for(layer.layer)
+        return rule.output_shapes(layer.layer, input_shape, shapes)
 
     def keeps_channels(self, layer):
         return "is excluded" if layer.exclude else None

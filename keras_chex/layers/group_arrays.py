@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_chex.algorithms.exploration import GroupArrays
 from keras_chex.graph.keras_nodes import read_variable
+from keras_chex.graph.rule import weight_of
 from keras_chex.layers.chex_wrapper import element_mask
 
 
@@ -56,7 +57,7 @@ class _Weights:
         if key not in self._values:
             layer = op.layer
             sides = {side: layer.active(side) for side in layer.channels}
-            weight = getattr(layer.layer, name)
+            weight = weight_of(layer.layer, name)
             live = read_variable(weight)
             if not all(mask.all() for mask in sides.values()):
                 mask = element_mask(op.weights[name], weight.shape, sides)
@@ -109,7 +110,7 @@ class _Weights:
 def main_weight(op):
     """The kernel of a producer: `(attribute, {axis: Axis})`."""
     for name, axes in op.weights.items():
-        rank = len(getattr(op.inner, name).shape)
+        rank = len(weight_of(op.inner, name).shape)
         if rank > 1 and any(role.side == "out" for role in axes.values()):
             return name, axes
     raise ValueError(f"Layer '{op.name}' has no kernel that makes its channels")

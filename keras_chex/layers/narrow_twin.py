@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_chex.graph.keras_nodes import full_precision, without_values
+from keras_chex.graph.rule import weight_of
 from keras_chex.layers.gather import gather
 
 
@@ -51,8 +52,8 @@ class NarrowTwin:
             }
             mapping = [
                 (
-                    getattr(twin, name),
-                    gather(getattr(full, name), indices[name]),
+                    weight_of(twin, name),
+                    gather(weight_of(full, name), indices[name]),
                 )
                 for name in indices
             ]
@@ -62,7 +63,7 @@ class NarrowTwin:
             updated = [scope.get_current_value(v) for v, _ in mapping]
         for name, old, new in zip(indices, given, updated, strict=True):
             if new is not old:
-                self._scatter(getattr(full, name), indices[name], new)
+                self._scatter(weight_of(full, name), indices[name], new)
         return outputs
 
     def compute_output_shape(self, input_shape):

@@ -24,6 +24,9 @@ def fresh_values(layer, name, weight, restore, seed):
     Returns:
         Array of the shape of the weight.
     """
+    *owners, name = name.split(".")
+    for owner in owners:
+        layer = getattr(layer, owner)
     if restore == "zeros" and len(weight.shape) > 1:
         return np.zeros(weight.shape)
     stem = name.removesuffix("_kernel")

@@ -5,12 +5,8 @@ import functools
 import keras
 
 from keras_chex.graph.channels import read_channels
-from keras_chex.graph.keras_nodes import (
-    accept_any_width,
-    all_layers,
-    deserialize,
-    replace_layers,
-)
+from keras_chex.graph.keras_nodes import all_layers, deserialize
+from keras_chex.graph.keras_swap import accept_any_width, replace_layers
 from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
 
@@ -76,17 +72,21 @@ def wrap_in_place(model, exclude=()):
     frozen = [group.frozen is not None for group in graph.groups]
     replacements = {}
     for op in graph.operations:
+        touched = [*op.sides.values()]
+        if op.stand_in is not None:
+            touched.append(op.counted)
         groups = {
             group
-            for ids in op.sides.values()
+            for ids in touched
             for group in graph.group_of[graph.unit_of[ids]].tolist()
         }
         if all(group < 0 or frozen[group] for group in groups):
             continue
         if op.stand_in is not None:
             replacements[id(op.layer)] = op.layer, op.stand_in
-            # Keras before 3.12 fixes here every size that it can work out.
-            op.stand_in.build((None,) * len(op.shapes[0][0]))
+            if isinstance(op.stand_in, keras.layers.Layer):
+                # Keras before 3.12 fixes here every size it can work out.
+                op.stand_in.build((None,) * len(op.shapes[0][0]))
             continue
         wrapper = ChexWrapper(op.layer, exclude=op.name in exclude)
         wrapper.build(op.shapes[0][0])

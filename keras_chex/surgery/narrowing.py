@@ -13,6 +13,7 @@ from keras_chex.graph.keras_nodes import (
     remake,
     trusted,
 )
+from keras_chex.graph.rule import weight_of
 
 
 def narrow_model(model, selection):
@@ -67,8 +68,13 @@ class _Builder:
     def visit(self, call, tensors):
         """Calls the new operation as the old one was called."""
         prefix = "".join(f"{name}_" for name in call.path)
-        new = self.new(call.node.operation, prefix)
         args, kwargs = call.fill_in(_as_called(call, tensors))
+        stand_in = self.operations[id(call.node.operation)].stand_in
+        if hasattr(stand_in, "plain"):
+            new, args = stand_in.plain(*args, **kwargs)
+            new.name = self.unique(call.node.operation.name, prefix)
+            return keras.tree.flatten(new(*args))
+        new = self.new(call.node.operation, prefix)
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
 
     def unique(self, name, prefix):
@@ -121,11 +127,11 @@ class _Builder:
             for side, ids in op.sides.items()
         }
         for name, axes in op.weights.items():
-            value = read_variable(getattr(op.inner, name))
+            value = read_variable(weight_of(op.inner, name))
             for axis, role in axes.items():
                 places = role.positions(indices[role.side])
                 value = np.take(value, places, axis=axis)
-            getattr(new, name).assign(value)
+            weight_of(new, name).assign(value)
 
 
 def _as_called(call, tensors):

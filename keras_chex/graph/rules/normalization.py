@@ -40,6 +40,47 @@ class LayerNormalizationRule(_PerChannelRule):
         return {"gamma": {0: IN}, "beta": {0: IN}}
 
 
+@register_rule(keras.layers.RMSNormalization)
+class RMSNormalizationRule(_PerChannelRule):
+    def weights(self, layer):
+        return {"scale": {0: IN}}
+
+
+@register_rule(keras.layers.UnitNormalization)
+class UnitNormalizationRule(Rule):
+    """Divides by the norm of the channels that are there."""
+
+    def flow(self, call):
+        return call.inputs
+
+
+@register_rule(keras.layers.GroupNormalization)
+class GroupNormalizationRule(_PerChannelRule):
+    """`groups` equal runs of channels have statistics of their own.
+
+    The k-th channels of all runs go together and `groups` stays; with as many
+    runs as channels, `groups` shrinks.
+    """
+
+    def flow(self, call):
+        outputs = super().flow(call)
+        count = call.layer.groups
+        if "in" in call.sides and 1 < count < len(call.sides["in"]):
+            runs = call.sides["in"].reshape(count, -1)
+            for run in runs[1:]:
+                call.ids.tie(runs[0], run)
+        return outputs
+
+    def weights(self, layer):
+        return {"gamma": {0: IN}, "beta": {0: IN}}
+
+    def narrow_config(self, layer, config, widths):
+        full = [w for w in (layer.gamma, layer.beta) if w is not None]
+        if full and layer.groups == full[0].shape[0]:
+            config["groups"] = widths["in"]
+        return config
+
+
 def _is_scalar(value):
     return getattr(value, "ndim", 0) == 0 and not isinstance(
         value, (list, tuple)

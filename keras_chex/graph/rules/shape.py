@@ -47,6 +47,26 @@ def merged(ids, axis, shape, target):
     return None
 
 
+def split_axes(axis, shape, target):
+    """Finds the axes that one axis is split into.
+
+    Returns:
+        `slice` of the target, or None where the axis is no product of its
+        own.
+
+    >>> split_axes(2, (4, 4, 6), (4, 4, 2, 3))
+    slice(2, 4, None)
+    """
+    before, after = _product(shape[:axis]), _product(shape[axis + 1 :])
+    for first in range(len(target)):
+        for last in range(first + 1, len(target) + 1):
+            sides = _product(target[:first]), _product(target[last:])
+            if sides == (before, after) and None not in sides:
+                if _product(target[first:last]) == shape[axis]:
+                    return slice(first, last)
+    return None
+
+
 def _product(sizes):
     return None if None in sizes else math.prod(sizes)
 
@@ -84,16 +104,37 @@ class ReshapeRule(Rule):
             return [tensor]
         found = None
         if shape[0] == target[0] and tensor.axis > 0:
-            found = merged(tensor.ids, tensor.axis - 1, shape[1:], target[1:])
+            place = tensor.axis - 1
+            found = merged(tensor.ids, place, shape[1:], target[1:])
+            found = found or self._split(call, place, shape[1:], target[1:])
         if found is None:
             return call.barrier(f"'{call.name}' reshapes across channels")
         ids, axis = found
-        call.stand_in = self._flexible(call.layer, axis, target[1:])
-        if call.stand_in is not None:
-            call.sides["in"] = tensor.ids
+        stand_in = self._flexible(call.layer, axis, target[1:])
+        if stand_in is not None:
+            call.replace(stand_in, tensor.ids)
         elif not self._is_flexible(call.layer, axis):
             return call.barrier(f"'{call.name}' has a size that is not fixed")
         return [Channels(ids, axis + 1)]
+
+    def _split(self, call, axis, shape, target):
+        """Channels that become several axes: the longest one can shrink.
+
+        Along the others all must lose the same channels, so one of each stands
+        for all.
+        """
+        run = split_axes(axis, shape, target)
+        if run is None:
+            return None
+        sizes = target[run]
+        longest = max(range(len(sizes)), key=lambda i: (sizes[i], i))
+        table = call.inputs[0].ids.reshape(sizes)
+        lines = np.moveaxis(table, longest, -1).reshape(-1, sizes[longest])
+        if sizes[longest] == 1:
+            return None
+        for line in lines[1:]:
+            call.ids.tie(lines[0], line)
+        return lines[0], run.start + longest
 
     def _flexible(self, layer, axis, target):
         if self._is_flexible(layer, axis):
@@ -108,23 +149,67 @@ class ReshapeRule(Rule):
         return is_layer and layer.target_shape[axis] == -1
 
 
-@register_rule(keras.layers.Permute, raw_operation("Transpose"))
+def _order(layer, rank):
+    """Where the axes of the output come from, for any of the four."""
+    if isinstance(layer, keras.layers.Permute):
+        return [0, *layer.dims]
+    order = list(range(rank))
+    if isinstance(layer, raw_operation("Swapaxes")):
+        one, other = layer.axis1 % rank, layer.axis2 % rank
+        order[one], order[other] = order[other], order[one]
+        return order
+    if isinstance(layer, raw_operation("Moveaxis")):
+        moved = list(
+            np.moveaxis(np.empty(order), layer.source, layer.destination).shape
+        )
+        return moved
+    return [axis % rank for axis in layer.axes or reversed(order)]
+
+
+@register_rule(
+    keras.layers.Permute,
+    *map(raw_operation, ("Transpose", "Swapaxes", "Moveaxis")),
+)
 class TransposeRule(Rule):
     def flow(self, call):
         tensor, rank = call.inputs[0], len(call.input_shapes[0])
         if not isinstance(tensor, Channels):
             return [tensor]
-        if isinstance(call.layer, keras.layers.Permute):
-            order = [0, *call.layer.dims]
-        else:
-            order = call.layer.axes or reversed(range(rank))
-        order = [axis % rank for axis in order]
+        order = _order(call.layer, rank)
         if order[0] != 0:
             return call.barrier(f"'{call.name}' moves the batch axis")
         return [Channels(tensor.ids, order.index(tensor.axis))]
 
 
-@register_rule(*map(raw_operation, ("Mean", "Max", "Min", "Sum")))
+@register_rule(*map(raw_operation, ("ExpandDims", "Squeeze")))
+class AxisOfOneRule(Rule):
+    """Axes of size one come or go."""
+
+    def flow(self, call):
+        tensor, layer = call.inputs[0], call.layer
+        if not isinstance(tensor, Channels):
+            return [tensor]
+        before, after = call.input_shapes[0], call.output_shapes[0]
+        axes = layer.axis
+        if len(after) > len(before):
+            new = {int(axis) % len(after) for axis in np.atleast_1d(axes)}
+            kept = [i for i in range(len(after)) if i not in new]
+            return [Channels(tensor.ids, kept[tensor.axis])]
+        if axes is None:
+            axes = [i for i, size in enumerate(before) if size == 1]
+        gone = {int(axis) % len(before) for axis in np.atleast_1d(axes)}
+        if tensor.axis in gone or 0 in gone:
+            return call.barrier(f"'{call.name}' removes the channel axis")
+        kept = [i for i in range(len(before)) if i not in gone]
+        return [Channels(tensor.ids, kept.index(tensor.axis))]
+
+
+@register_rule(
+    *map(
+        raw_operation,
+        ("Mean", "Max", "Min", "Sum", "Prod", "Var", "Std", "Amax", "Amin"),
+    )
+)
 class ReduceRule(Rule):
     """A reduction over space; one over the channels is a barrier."""
 

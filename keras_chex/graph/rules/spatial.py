@@ -26,7 +26,7 @@ def _own_axis(layer, rank):
     *_each("Cropping{}D", (1, 2, 3)),
     *_each("UpSampling{}D", (1, 2, 3)),
     keras.layers.Resizing,
-    *map(raw_operation, ("MaxPool", "AveragePool")),
+    *map(raw_operation, ("MaxPool", "AveragePool", "Resize")),
 )
 class SpatialRule(Rule):
     """Every channel is treated alike if the data formats agree."""
