@@ -175,20 +175,28 @@ def test_excluding_everything_leaves_nothing_to_prune():
         fit(model, scheduler)
 
 
-def test_a_model_that_hides_its_layers_is_refused():
-    class Hidden(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = layers.Dense(4)
+class Hidden(keras.Model):
+    """Its code converts to an array, which no symbolic tensor can be."""
 
-        def call(self, inputs):
-            return self.dense(inputs)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(4)
 
+    def call(self, inputs):
+        return self.dense(keras.ops.convert_to_numpy(inputs))
+
+
+def test_a_model_whose_code_cannot_be_read_is_refused():
     model = Hidden()
     model(np.ones((2, 3)))
-    rule = "`model`.*functional or Sequential.*Received: .*Hidden"
+    rule = "(?s)whose code can be read.*Received: .*Hidden.*symbolic"
     with pytest.raises(ValueError, match=rule):
         keras_chex.wrap(model)
+
+
+def test_a_model_that_was_never_called_is_refused():
+    with pytest.raises(ValueError, match="must be built.*Hidden"):
+        keras_chex.wrap(Hidden())
 
 
 @pytest.mark.parametrize(

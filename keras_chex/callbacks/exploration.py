@@ -11,7 +11,6 @@ from keras_chex.callbacks.budget import make_budget
 from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names
-from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.layers.active import read_active, require_wrapped, write_active
 from keras_chex.layers.group_arrays import read_groups
 from keras_chex.layers.wrapped_model import wrappers
@@ -76,12 +75,12 @@ class Explorer:
     @property
     def done(self):
         """Time of the last exploration step; -1 before the run."""
-        return int(read_variable(self._wrappers[0].clock)[0])
+        return self._wrappers[0].clock[0]
 
     @property
     def origin(self):
         """Optimizer iterations at which the run began."""
-        return int(read_variable(self._wrappers[0].clock)[1])
+        return self._wrappers[0].clock[1]
 
     def resume(self, iterations, now, clock):
         """Tells whether the model is in the middle of this run."""
@@ -185,4 +184,4 @@ class Explorer:
             [self.options.seed, time_now],
         )
         for wrapper in self._wrappers:
-            wrapper.clock.assign([time_now, origin])
+            wrapper.clock = time_now, origin

@@ -300,6 +300,29 @@ def is_plain_functional(model):
     return type(model) is Functional
 
 
+@contextlib.contextmanager
+def undrawn():
+    """Yields a function that spares layers to draw their initial values.
+
+    Until the scope ends their initialisers give zeros. For layers that get the
+    values of others before they are used.
+    """
+    swapped = []
+
+    def spare(layer):
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, keras.initializers.Initializer):
+                vars(layer)[name] = keras.initializers.Zeros()
+                swapped.append((layer, name, value))
+        return layer
+
+    try:
+        yield spare
+    finally:
+        for layer, name, value in swapped:
+            vars(layer)[name] = value
+
+
 def all_layers(model):
     """Lists a model and all layers inside it, at any depth."""
     return list(model._flatten_layers())

@@ -14,10 +14,10 @@ from keras_chex.graph.rule import (
     rule_for,
     weight_of,
 )
-from keras_chex.layers.channel_index import decode, encode
 from keras_chex.layers.narrow_terms import NarrowConstraint, NarrowRegularizer
 from keras_chex.layers.narrow_twin import NarrowTwin
 from keras_chex.layers.restore import fresh_values
+from keras_chex.layers.wrapper_state import WrapperState
 
 
 @keras.saving.register_keras_serializable(package="keras_chex")
@@ -112,36 +112,7 @@ class ChexWrapper(keras.layers.Wrapper):
             if weight_of(self.layer, name) is not None
         }
         self.sizes = _sizes(self.layer, self.spec)
-        # Time of the last exploration step, and when that run began.
-        self.clock = self.add_weight(
-            name="clock",
-            shape=(2,),
-            dtype="int32",
-            initializer=keras.initializers.Constant(-1),
-            trainable=False,
-        )
-        self.channels = {
-            side: self.add_weight(
-                name=f"{side}_channels",
-                shape=(size,),
-                dtype="int32",
-                initializer=lambda shape, dtype: keras.ops.arange(
-                    shape[0], dtype=dtype
-                ),
-                trainable=False,
-            )
-            for side, size in self.sizes.items()
-        }
-        self.memory = {
-            name: self.add_weight(
-                name=f"{name}_memory".replace(".", "_"),
-                shape=weight_of(self.layer, name).shape,
-                dtype=weight_of(self.layer, name).dtype,
-                initializer="zeros",
-                trainable=False,
-            )
-            for name in self.spec
-        }
+        self._state = WrapperState(self)
         self._twin = NarrowTwin(self)
         self._narrow_terms()
 
@@ -173,17 +144,35 @@ class ChexWrapper(keras.layers.Wrapper):
             Tuple of ints: the active width of each side.
         """
         widths = {}
-        for side, variable in self.channels.items():
-            index = concrete(variable)
-            if index is None:
-                return tuple(self._twin.widths.values())
+        known = concrete(self._state.channels)
+        if known is None:
+            return tuple(self._twin.widths.values())
+        for side in self.sizes:
+            index = known[self._state.run(side)]
             widths[side] = int((index >= 0).sum())
         self._twin.prepare(widths)
         return tuple(widths.values())
 
     def active(self, side):
         """Which channels of a side are active: bool array."""
-        return decode(read_variable(self.channels[side]))
+        return self._state.active(side)
+
+    def index(self, side, width):
+        """The first `width` entries of a side: its active channels."""
+        return self._state.index(side, width)
+
+    def remembered(self, name):
+        """Array: the value every element of a weight had when last active."""
+        return self._state.remembered(name)
+
+    @property
+    def clock(self):
+        """When the last exploration step was, and when that run began."""
+        return self._state.clock()
+
+    @clock.setter
+    def clock(self, times):
+        self._state.set_clock(times)
 
     def set_channels(self, active, restore="mru", seed=0):
         """Chooses the active channels.
@@ -198,7 +187,7 @@ class ChexWrapper(keras.layers.Wrapper):
                 `"zeros"`; or `"random"`, drawn anew from its initialiser.
             seed: int or list of ints for `"random"`.
         """
-        before = {side: self.active(side) for side in self.channels}
+        before = {side: self.active(side) for side in self.sizes}
         after = {
             side: np.asarray(active.get(side, before[side]), bool)
             for side in before
@@ -207,10 +196,13 @@ class ChexWrapper(keras.layers.Wrapper):
             self._check_mask(side, mask)
         if all(np.array_equal(before[s], after[s]) for s in before):
             return
-        for name, memory in self.memory.items():
-            self._remember(name, memory, before, after, restore, seed)
-        for side, mask in after.items():
-            self.channels[side].assign(encode(mask))
+        self._state.remember(
+            {
+                name: self._exchange(name, before, after, restore, seed)
+                for name in self.spec
+            }
+        )
+        self._state.set_active(after)
         self.prepare()
 
     def _check_mask(self, side, mask):
@@ -222,23 +214,25 @@ class ChexWrapper(keras.layers.Wrapper):
                 f"{self.sizes[side]} channels"
             )
 
-    def _remember(self, name, memory, before, after, restore, seed):
+    def _exchange(self, name, before, after, restore, seed):
+        """Stores what goes dormant, brings back what becomes active.
+
+        Returns:
+            Array: what is to be remembered of the weight; None for no change.
+        """
         weight = weight_of(self.layer, name)
         was = element_mask(self.spec[name], weight.shape, before)
         now = element_mask(self.spec[name], weight.shape, after)
         if np.array_equal(was, now):
-            return
+            return None
         value, kept = remember(
-            read_variable(weight),
-            read_variable(memory),
-            was,
-            now,
+            read_variable(weight), self.remembered(name), was, now
         )
         if restore != "mru":
             fresh = fresh_values(self.layer, name, weight, restore, seed)
             value = np.where(now & ~was, fresh, value)
         weight.assign(value)
-        memory.assign(kept)
+        return kept
 
     def compute_output_shape(self, input_shape):
         if not self.built:

@@ -56,12 +56,12 @@ class _Weights:
         key = op.name, name
         if key not in self._values:
             layer = op.layer
-            sides = {side: layer.active(side) for side in layer.channels}
+            sides = {side: layer.active(side) for side in layer.sizes}
             weight = weight_of(layer.layer, name)
             live = read_variable(weight)
             if not all(mask.all() for mask in sides.values()):
                 mask = element_mask(op.weights[name], weight.shape, sides)
-                kept = read_variable(layer.memory[name])
+                kept = layer.remembered(name)
                 live = np.where(mask, live, kept)
             if not np.isfinite(live).all():
                 raise ValueError(

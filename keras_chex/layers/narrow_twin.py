@@ -90,8 +90,7 @@ class NarrowTwin:
         return found
 
     def _active(self, role, width):
-        vector = keras.ops.convert_to_tensor(self._wrapper.channels[role.side])
-        active = vector[: width // role.blocks]
+        active = self._wrapper.index(role.side, width // role.blocks)
         if role.repeat == 1:
             return active
         steps = np.arange(role.repeat, dtype=np.int32)

@@ -12,6 +12,7 @@ from keras_chex.graph.keras_nodes import (
     read_variable,
     remake,
     trusted,
+    undrawn,
 )
 from keras_chex.graph.rule import weight_of
 
@@ -29,13 +30,13 @@ def narrow_model(model, selection):
     Returns:
         A new functional `keras.Model`, not compiled.
     """
-    with trusted():
-        return _narrow(model, selection)
+    with trusted(), undrawn() as spare:
+        return _narrow(model, selection, spare)
 
 
-def _narrow(model, selection):
+def _narrow(model, selection, spare):
     program = selection.graph.program
-    builder = _Builder(selection)
+    builder = _Builder(selection, spare)
     builder.names.update(program.input_names)
     pairs = zip(program.inputs, program.input_names, strict=True)
     tensors = {i: new_input(*pair) for i, pair in enumerate(pairs)}
@@ -54,8 +55,9 @@ def _narrow(model, selection):
 
 
 class _Builder:
-    def __init__(self, selection):
+    def __init__(self, selection, spare):
         self.selection = selection
+        self.spare = spare
         self.operations = {
             id(op.layer): op for op in selection.graph.operations
         }
@@ -96,7 +98,7 @@ class _Builder:
             else:
                 config, kind = self._config(op), type(op.inner)
             config["name"] = self.unique(layer.name, prefix)
-            self.made[id(layer)] = remake(kind, config)
+            self.made[id(layer)] = self.spare(remake(kind, config))
         return self.made[id(layer)]
 
     def _config(self, op):

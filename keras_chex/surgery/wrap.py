@@ -11,6 +11,7 @@ from keras_chex.graph.keras_nodes import (
     new_input,
     remake,
     trusted,
+    undrawn,
 )
 from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
 
@@ -99,13 +100,13 @@ def _clone_model(model):
     if not isinstance(model, keras.Sequential):
         # Cloning would call an unnamed input "keras_tensor".
         inputs = keras.tree.map_structure(new_input, input_structure(model))
-    return keras.models.clone_model(
-        model, input_tensors=inputs, clone_function=_clone, recursive=True
-    )
-
-
-def _clone(operation):
-    return remake(type(operation), operation.get_config())
+    with undrawn() as spare:
+        return keras.models.clone_model(
+            model,
+            input_tensors=inputs,
+            clone_function=lambda x: spare(remake(type(x), x.get_config())),
+            recursive=True,
+        )
 
 
 def _remake(model):
