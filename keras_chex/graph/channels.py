@@ -10,6 +10,7 @@ from keras_chex.graph.channel_ids import ChannelIds, Channels, Opaque
 from keras_chex.graph.groups import ChannelGroup, gather_groups
 from keras_chex.graph.program import Program, closed_sublayers, read_program
 from keras_chex.graph.rule import Barrier, Call, rule_for, weight_of
+from keras_chex.graph.trial import Trial
 
 
 @dataclasses.dataclass
@@ -142,17 +143,13 @@ def read_channels(model, exclude=()):
         ValueError: If it is not built, or its code cannot be read.
     """
     program = _check(model)
-    reader = _Reader(set(exclude))
-    tensors = dict(
-        enumerate(Opaque(f"model input '{n}'") for n in program.input_names)
-    )
-    for call in program.calls:
-        inputs = [tensors[number] for number in call.inputs]
-        outputs = reader.visit(call, inputs)
-        tensors.update(zip(call.outputs, outputs, strict=True))
-    for number in program.outputs:
-        reader.freeze(tensors[number], "model output")
-    return reader.graph(program)
+    fixed, trial = {}, Trial(program)
+    while True:
+        graph, tensors = _Reader(set(exclude), fixed).read(program)
+        found = trial.fixed(graph, tensors)
+        if not found.keys() - fixed.keys():
+            return graph
+        fixed = {**found, **fixed}
 
 
 def _check(model):
@@ -184,13 +181,27 @@ def _check(model):
 
 
 class _Reader:
-    def __init__(self, exclude):
+    def __init__(self, exclude, fixed):
         self.exclude = exclude
+        self.fixed = fixed
         self.ids = ChannelIds()
         self.operations = {}
         self.numbers = {}
         self.names = set()
         self.is_wrapped = False
+
+    def read(self, program):
+        """Returns the `ChannelGraph`, and the channels of all tensors."""
+        tensors = dict(
+            enumerate(Opaque(f"model input '{n}'") for n in program.input_names)
+        )
+        for call in program.calls:
+            inputs = [tensors[number] for number in call.inputs]
+            outputs = self.visit(call, inputs)
+            tensors.update(zip(call.outputs, outputs, strict=True))
+        for number in program.outputs:
+            self.freeze(tensors[number], "model output")
+        return self.graph(program), tensors
 
     def freeze(self, tensor, reason):
         if isinstance(tensor, Channels):
@@ -208,13 +219,10 @@ class _Reader:
             self.is_wrapped |= known.rule.is_wrapper
         number = self.numbers[id(layer)]
         call = Call(layer, known.name, inputs, flat.node, self.ids, number)
-        outputs = known.rule.flow(call)
-        is_code = not isinstance(layer, keras.layers.Layer) and flat.owner
-        if is_code and call.stand_in is not None:
-            outputs = call.barrier(
-                f"the code of '{flat.owner.name}' fixes a size in "
-                f"'{known.name}'"
-            )
+        if id(layer) in self.fixed:
+            outputs = call.barrier(self.fixed[id(layer)])
+        else:
+            outputs = known.rule.flow(call)
         self._merge(known, call)
         return outputs
 

@@ -45,6 +45,27 @@ class FlatCall:
 
 
 @dataclasses.dataclass(frozen=True)
+class Opening:
+    """A call of a layer whose code was opened, not inside of another one.
+
+    Attributes:
+        layer: the layer or model.
+        fill_in: function from new input tensors to `(args, kwargs)`.
+        inputs: tuple of ints, numbers of the tensors that go in.
+        first, last: where its calls are in the program, `last` not included.
+        models: tuple of `(functional model, numbers of its outputs)` that the
+            code calls, one per call.
+    """
+
+    layer: object
+    fill_in: object
+    inputs: tuple
+    first: int
+    last: int
+    models: tuple
+
+
+@dataclasses.dataclass(frozen=True)
 class Program:
     """All calls of a model in the order of execution.
 
@@ -56,7 +77,9 @@ class Program:
         outputs: tuple of ints, numbers of the tensors the model returns.
         output_structure: those numbers as the user gets them.
         by_name: bool, whether the inputs are keyword arguments.
+        tensors: list of symbolic tensors, by their number.
         opened: tuple of the layers that were opened by tracing their code.
+        openings: tuple of `Opening`.
     """
 
     inputs: tuple
@@ -65,7 +88,9 @@ class Program:
     calls: tuple
     outputs: tuple
     output_structure: object
+    tensors: list
     opened: tuple
+    openings: tuple
     by_name: bool = False
 
 
@@ -78,7 +103,7 @@ def read_program(model):
     functional = functional_graph(model)
     if functional is None:
         return _program_of_code(model)
-    flat = _Flattener(len(functional.inputs))
+    flat = _Flattener(functional.inputs)
     known = {id(tensor): i for i, tensor in enumerate(functional.inputs)}
     flat.run(node_calls(functional), known, ())
     return Program(
@@ -88,7 +113,9 @@ def read_program(model):
         calls=tuple(flat.calls),
         outputs=tuple(known[id(tensor)] for tensor in functional.outputs),
         output_structure=_numbers(output_structure(functional), known),
+        tensors=flat.tensors,
         opened=tuple(flat.opened.values()),
+        openings=tuple(flat.openings),
     )
 
 
@@ -102,10 +129,9 @@ def _program_of_code(model):
         return read
     structure = args[0] if args else kwargs
     given = keras.tree.flatten((args, kwargs))
-    flat = _Flattener(len(given))
-    flat.opened[id(model)] = model
-    known = {id(tensor): i for i, tensor in enumerate(read.inputs)}
-    flat.run(read.calls, known, (), model, read.inner)
+    flat = _Flattener(given)
+    fill_in = _filler(args, kwargs, given)
+    known = flat.open(model, read, fill_in, range(len(given)), ())
     return Program(
         inputs=tuple(given),
         input_names=_input_names(structure, len(given)),
@@ -113,7 +139,9 @@ def _program_of_code(model):
         calls=tuple(flat.calls),
         outputs=tuple(known[id(tensor)] for tensor in read.outputs),
         output_structure=_numbers(read.structure, known),
+        tensors=flat.tensors,
         opened=tuple(flat.opened.values()),
+        openings=tuple(flat.openings),
         by_name=not args,
     )
 
@@ -155,11 +183,50 @@ def _input_names(structure, count):
     return tuple(f"inputs_{number}" for number in range(count))
 
 
+def flat_calls(read, layer):
+    """The calls of a `Trace`, flat; its inputs have the numbers from 0."""
+    flat = _Flattener(read.inputs)
+    known = {id(tensor): i for i, tensor in enumerate(read.inputs)}
+    flat.run(read.calls, known, (), layer, read.inner)
+    return flat.calls
+
+
+def _filler(args, kwargs, given):
+    """A function that puts other tensors into the same arguments."""
+
+    def fill_in(tensors):
+        pairs = zip(given, tensors, strict=True)
+        new = {id(old): tensor for old, tensor in pairs}
+        return keras.tree.map_structure(
+            lambda x: new.get(id(x), x), (args, kwargs)
+        )
+
+    return fill_in
+
+
 class _Flattener:
     def __init__(self, inputs):
         self.calls = []
         self.opened = {}
-        self._count = inputs
+        self.openings = []
+        self.tensors = list(inputs)
+        self._models = []
+
+    def open(self, layer, read, fill_in, given, path, owner=None):
+        """Adds the calls of a layer's code."""
+        self.opened[id(layer)] = layer
+        known = _paired(read.inputs, given)
+        first, models = len(self.calls), self._models
+        if owner is None:
+            self._models = []
+        self.run(read.calls, known, path, layer, read.inner)
+        if owner is None:
+            last, found = len(self.calls), tuple(self._models)
+            self._models = models
+            self.openings.append(
+                Opening(layer, fill_in, tuple(given), first, last, found)
+            )
+        return known
 
     def run(self, nodes, known, path, owner=None, inner=None):
         """Adds calls; `known` maps symbolic tensors to their numbers."""
@@ -176,19 +243,22 @@ class _Flattener:
             inside = functional_graph(layer)
             known = _paired(inside.inputs, given)
             self.run(node_calls(inside), known, (*path, layer.name))
-            return [known[id(tensor)] for tensor in inside.outputs]
+            outputs = [known[id(tensor)] for tensor in inside.outputs]
+            if owner is not None:
+                self._models.append((layer, outputs))
+            return outputs
         if must_be_opened(layer):
             read = read or _trace_node(node)
             if isinstance(read, Trace) and _fits(read, node):
-                self.opened[id(layer)] = layer
-                known = _paired(read.inputs, given)
                 inner = (*path, layer.name)
-                self.run(read.calls, known, inner, layer, read.inner)
+                fill_in = _node_filler(node)
+                known = self.open(layer, read, fill_in, given, inner, owner)
                 return [known[id(tensor)] for tensor in read.outputs]
             if isinstance(read, Trace):
                 read = "is called with masks, or other tensors than it gets"
-        outputs = tuple(range(self._count, self._count + len(node.outputs)))
-        self._count += len(outputs)
+        count = len(self.tensors)
+        outputs = tuple(range(count, count + len(node.outputs)))
+        self.tensors += node.outputs
         self.calls.append(FlatCall(node, path, given, outputs, owner, read))
         return outputs
 
@@ -199,11 +269,19 @@ def _paired(tensors, numbers):
 
 
 def _trace_node(node):
-    fresh = {
-        id(t): keras.KerasTensor(t.shape, t.dtype, sparse=t.sparse)
+    fresh = [
+        keras.KerasTensor(t.shape, t.dtype, sparse=t.sparse)
         for t in node.inputs
-    }
-    return trace(node.operation, *node.fill_in(fresh))
+    ]
+    return trace(node.operation, *_node_filler(node)(fresh))
+
+
+def _node_filler(node):
+    def fill_in(tensors):
+        pairs = zip(node.inputs, tensors, strict=True)
+        return node.fill_in({id(old): new for old, new in pairs})
+
+    return fill_in
 
 
 def _fits(read, node):

@@ -65,15 +65,27 @@ def trace(layer, args, kwargs):
         A `Trace`; or a str, why the layer cannot be read: it fails on symbolic
         tensors, does something else in training, or has weights of its own.
     """
-    modes = [_record(layer, args, kwargs, training) for training in (0, 1)]
+    modes = [record(layer, args, kwargs, mode) for mode in (False, True)]
     return _merge(*modes)
 
 
-def _record(layer, args, kwargs, training):
+def record(layer, args, kwargs, training, specs=()):
+    """Reads one call in one mode.
+
+    Args:
+        layer: a built layer or model with sub-layers.
+        args: tuple, its arguments with symbolic tensors.
+        kwargs: dict, likewise.
+        training: bool.
+        specs: dict from `id(layer)` to what to use as `compute_output_spec`
+            of a layer inside.
+
+    Returns:
+        A `Trace`, or a str, why the layer cannot be read.
+    """
     recorder = _Recorder()
-    kwargs = {**kwargs, "training": bool(training)}
-    inside = all_layers(layer)
-    with unrecorded(layer), _patched(inside, recorder):
+    kwargs = {**kwargs, "training": training}
+    with unrecorded(layer), _patched(all_layers(layer), recorder, specs):
         try:
             outputs = layer(*args, **kwargs)
         except Exception as error:  # noqa: BLE001
@@ -83,22 +95,27 @@ def _record(layer, args, kwargs, training):
 
 
 @contextlib.contextmanager
-def _patched(inside, recorder):
+def _patched(inside, recorder, specs):
     patched = []
     for sub in inside:
-        if must_be_opened(sub):
+        if id(sub) in specs:
+            spec = specs[id(sub)]
+        elif must_be_opened(sub):
             spec = recorder.spec_of(sub)
         elif rule_for(sub).is_wrapper:
             spec = _full_width(rule_for(sub).inner(sub))
         else:
             continue
+        patched.append((sub, sub.input_spec))
         vars(sub)["compute_output_spec"] = spec
-        patched.append(sub)
+        # Other widths than those the layer was built for are no mistake here.
+        sub.input_spec = None
     try:
         yield
     finally:
-        for sub in patched:
-            vars(sub).pop("compute_output_spec", None)
+        for sub, input_spec in patched:
+            del vars(sub)["compute_output_spec"]
+            sub.input_spec = input_spec
 
 
 def _full_width(layer):

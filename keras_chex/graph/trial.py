@@ -1,0 +1,177 @@
+"""Finds out which sizes the user's code fixes, by running it narrower.
+
+Code that was opened may say `x.shape[-1] // 2` or `32`, and both look alike
+once they were traced. So it is traced again with half of the channels: what
+comes out at the expected width adapts, and the rest must keep its channels.
+"""
+
+import math
+
+import keras
+import numpy as np
+
+from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.program import flat_calls
+from keras_chex.graph.tracing import record
+
+# After so many failures of one piece of code, all that it may fix is fixed.
+PATIENCE = 3
+
+
+class Trial:
+    """Tries narrower widths on the code of a program, again and again.
+
+    Args:
+        program: a `Program`.
+    """
+
+    def __init__(self, program):
+        self.program = program
+        self._failures = {}
+
+    def fixed(self, graph, tensors):
+        """What must keep its channels.
+
+        Args:
+            graph: the `ChannelGraph` as far as it is known.
+            tensors: dict from the number of a tensor to its `Channels`.
+
+        Returns:
+            Dict from `id(operation)` to the reason; empty if all code adapts.
+        """
+        if not self.program.openings:
+            return {}
+        widths = _Widths(self.program, graph, tensors)
+        found = {}
+        for opening in self.program.openings:
+            found.update(self._fixed_by(opening, graph, widths))
+        return found
+
+    def _fixed_by(self, opening, graph, widths):
+        calls = self.program.calls[opening.first : opening.last]
+        owner = f"the code of '{opening.layer.name}'"
+        again = self._run(opening, calls, widths)
+        if isinstance(again, str):
+            return self._after_failure(opening, calls, graph, owner)
+        numbers = dict(zip(opening.inputs, range(len(calls)), strict=False))
+        for one, other in zip(calls, again, strict=False):
+            given = [numbers.get(number) for number in one.inputs]
+            if not _is_same(one, other) or given != list(other.inputs):
+                break
+            numbers.update(zip(one.outputs, other.outputs, strict=True))
+            if _is_raw(one) and not widths.agree(one, other):
+                operation = one.node.operation
+                reason = f"{owner} fixes a size in '{operation.name}'"
+                return {id(operation): reason}
+        if len(calls) == len(again) == sum(map(_is_same, calls, again)):
+            return {}
+        return _close(calls, f"{owner} does something else when narrower")
+
+    def _run(self, opening, calls, widths):
+        """The calls of the code at other widths, or why it fails."""
+        fresh = [widths.tensor(number) for number in opening.inputs]
+        args, kwargs = opening.fill_in(fresh)
+        read = record(
+            opening.layer, args, kwargs, False, _specs(opening, calls, widths)
+        )
+        if isinstance(read, str):
+            return read
+        return flat_calls(read, opening.layer)
+
+    def _after_failure(self, opening, calls, graph, owner):
+        """Blames operations that may hold a size, then all of the code."""
+        rewritten = {id(o.layer) for o in graph.operations if o.stand_in}
+        suspects = [
+            call.node.operation
+            for call in calls
+            if _is_raw(call) and id(call.node.operation) in rewritten
+        ]
+        count = self._failures.get(id(opening), 0) + 1
+        self._failures[id(opening)] = count
+        if not suspects:
+            return _close(calls, f"{owner} fails when narrower")
+        if count < PATIENCE:
+            suspects = suspects[:1]
+        return {
+            id(operation): f"{owner} fixes a size in '{operation.name}'"
+            for operation in suspects
+        }
+
+
+def _close(calls, reason):
+    return {id(call.node.operation): reason for call in calls}
+
+
+def _is_raw(call):
+    """Whether the user's code calls a raw operation here."""
+    is_layer = isinstance(call.node.operation, keras.layers.Layer)
+    return call.owner is not None and not is_layer
+
+
+def _is_same(one, other):
+    one, other = one.node.operation, other.node.operation
+    if isinstance(one, keras.layers.Layer):
+        return one is other
+    return type(one) is type(other)
+
+
+def _specs(opening, calls, widths):
+    """For every layer that the code calls: the outputs of call after call."""
+    queues = {}
+    for call in calls:
+        if call.owner is not None and not _is_raw(call):
+            layer = call.node.operation
+            queues.setdefault(id(layer), (layer, []))[1].append(call.outputs)
+    for layer, outputs in opening.models:
+        queues.setdefault(id(layer), (layer, []))[1].append(outputs)
+    return {
+        key: _spec(layer, iter(outputs), widths)
+        for key, (layer, outputs) in queues.items()
+    }
+
+
+def _spec(layer, outputs, widths):
+    def spec(*args, **kwargs):
+        made = [widths.tensor(number) for number in next(outputs)]
+        if len(made) == 1:
+            return made[0]
+        like = type(layer).compute_output_spec(layer, *args, **kwargs)
+        return keras.tree.pack_sequence_as(like, made)
+
+    return spec
+
+
+class _Widths:
+    """Shapes of all tensors when half of each group is active."""
+
+    def __init__(self, program, graph, tensors):
+        self._program = program
+        self._tensors = tensors
+        self._graph = graph
+        self._units = graph.active_units(
+            {
+                group.name: np.arange(group.size) < math.ceil(group.size / 2)
+                for group in graph.groups
+                if not group.frozen
+            }
+        )
+
+    def shape(self, number):
+        shape = list(self._program.tensors[number].shape)
+        known = self._tensors.get(number)
+        if isinstance(known, Channels):
+            units = self._graph.unit_of[known.ids]
+            shape[known.axis] = int(self._units[units].sum())
+        return tuple(shape)
+
+    def tensor(self, number):
+        full = self._program.tensors[number]
+        return keras.KerasTensor(self.shape(number), full.dtype)
+
+    def agree(self, one, other):
+        """Whether an operation made the shapes that were expected.
+
+        The batch may be open in one and known in the other.
+        """
+        made = [tuple(tensor.shape[1:]) for tensor in other.node.outputs]
+        return made == [self.shape(number)[1:] for number in one.outputs]
