@@ -24,6 +24,7 @@ class Operation:
         sides: dict from side to channel ids.
         stand_in: a layer of flexible width to use instead, or None.
         counted: channel ids whose number it adapts to.
+        is_code: bool, whether the user's code makes it, anew in every call.
         shapes: list of `(input shape, output shape)`, one per call, with the
             batch axis.
     """
@@ -34,6 +35,7 @@ class Operation:
     sides: dict = dataclasses.field(default_factory=dict)
     stand_in: object = None
     counted: object = None
+    is_code: bool = False
     shapes: list = dataclasses.field(default_factory=list)
 
     @property
@@ -213,7 +215,10 @@ class _Reader:
         known = self.operations.get(id(layer))
         if known is None:
             known = self.operations[id(layer)] = Operation(
-                layer, self._name(flat), _checked_rule(flat)
+                layer,
+                self._name(flat),
+                _checked_rule(flat),
+                is_code=flat.is_code,
             )
             self.numbers[id(layer)] = len(self.numbers)
             self.is_wrapped |= known.rule.is_wrapper

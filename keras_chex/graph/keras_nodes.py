@@ -10,11 +10,13 @@ import importlib
 import inspect
 
 import keras
+from keras.src.activations import activations as raw_activations
 from keras.src.backend.common import global_state
 from keras.src.backend.common.variables import AutocastScope
 from keras.src.models.functional import Functional
 from keras.src.ops import core as raw_core
 from keras.src.ops import image as raw_image
+from keras.src.ops import math as raw_math
 from keras.src.ops import nn as raw_nn
 from keras.src.ops import numpy as raw_numpy
 from keras.src.saving import serialization_lib
@@ -221,7 +223,8 @@ def raw_operation(name):
     >>> raw_operation("Add").__name__
     'Add'
     """
-    for module in (raw_numpy, raw_nn, raw_core, raw_image):
+    modules = (raw_numpy, raw_nn, raw_core, raw_image, raw_math)
+    for module in (*modules, raw_activations):
         found = getattr(module, name, None)
         if found is not None:
             return found

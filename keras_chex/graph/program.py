@@ -27,7 +27,9 @@ class FlatCall:
         inputs: tuple of ints, numbers of the tensors that go in.
         outputs: tuple of ints, numbers of the tensors that come out.
         owner: the layer whose Python code makes the call; None where the graph
-            of a functional model does, in which an operation can be replaced.
+            of a functional model does.
+        is_code: bool, whether Python code makes the operation itself, which
+            can then not be replaced.
         closed: why a layer with sub-layers was not opened, or None.
     """
 
@@ -36,6 +38,7 @@ class FlatCall:
     inputs: tuple
     outputs: tuple
     owner: object = None
+    is_code: bool = False
     closed: str | None = None
 
     def fill_in(self, values):
@@ -55,6 +58,7 @@ class Opening:
         first, last: where its calls are in the program, `last` not included.
         models: tuple of `(functional model, numbers of its outputs)` that the
             code calls, one per call.
+        batch: int or None, the batch size it was read with.
     """
 
     layer: object
@@ -63,6 +67,7 @@ class Opening:
     first: int
     last: int
     models: tuple
+    batch: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +192,7 @@ def flat_calls(read, layer):
     """The calls of a `Trace`, flat; its inputs have the numbers from 0."""
     flat = _Flattener(read.inputs)
     known = {id(tensor): i for i, tensor in enumerate(read.inputs)}
-    flat.run(read.calls, known, (), layer, read.inner)
+    flat.run(read.calls, known, (), layer, read)
     return flat.calls
 
 
@@ -219,26 +224,35 @@ class _Flattener:
         first, models = len(self.calls), self._models
         if owner is None:
             self._models = []
-        self.run(read.calls, known, path, layer, read.inner)
+        self.run(read.calls, known, path, layer, read)
         if owner is None:
             last, found = len(self.calls), tuple(self._models)
             self._models = models
             self.openings.append(
-                Opening(layer, fill_in, tuple(given), first, last, found)
+                Opening(
+                    layer,
+                    fill_in,
+                    tuple(given),
+                    first,
+                    last,
+                    found,
+                    read.inputs[0].shape[0],
+                )
             )
         return known
 
-    def run(self, nodes, known, path, owner=None, inner=None):
+    def run(self, nodes, known, path, owner=None, trace=None):
         """Adds calls; `known` maps symbolic tensors to their numbers."""
         for position, node in enumerate(nodes):
             given = tuple(known[id(tensor)] for tensor in node.inputs)
-            read = (inner or {}).get(position)
-            outputs = self._call(node, given, path, owner, read)
+            outputs = self._call(node, given, path, owner, trace, position)
             for tensor, number in zip(node.outputs, outputs, strict=True):
                 known[id(tensor)] = number
 
-    def _call(self, node, given, path, owner, read):
+    def _call(self, node, given, path, owner, trace, position):
         layer, inside = node.operation, None
+        read = trace.inner.get(position) if trace else None
+        held = trace.held if trace else ()
         if is_model(layer) and functional_graph(layer) is not None:
             inside = functional_graph(layer)
             known = _paired(inside.inputs, given)
@@ -259,7 +273,10 @@ class _Flattener:
         count = len(self.tensors)
         outputs = tuple(range(count, count + len(node.outputs)))
         self.tensors += node.outputs
-        self.calls.append(FlatCall(node, path, given, outputs, owner, read))
+        is_code = owner is not None and id(layer) not in held
+        self.calls.append(
+            FlatCall(node, path, given, outputs, owner, is_code, read)
+        )
         return outputs
 
 

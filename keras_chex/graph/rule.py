@@ -218,6 +218,8 @@ class Barrier(Rule):
 
 
 _RULES = {}
+# Of packages that need not be there: by their name and that of the class.
+_RULES_BY_NAME = {}
 
 
 def register_rule(*layer_classes):
@@ -269,6 +271,18 @@ def register_rule(*layer_classes):
     return register
 
 
+def register_rule_by_name(package, *class_names):
+    """Registers a rule for layer classes of a package that may not be there."""
+
+    def register(rule_class):
+        rule = rule_class()
+        for name in class_names:
+            _RULES_BY_NAME[package, name] = rule
+        return rule_class
+
+    return register
+
+
 def rule_for(operation):
     """Returns the rule of a layer or raw operation.
 
@@ -280,6 +294,9 @@ def rule_for(operation):
     for base in type(operation).__mro__:
         if base in _RULES:
             return _RULES[base]
+        key = base.__module__.partition(".")[0], base.__name__
+        if key in _RULES_BY_NAME:
+            return _RULES_BY_NAME[key]
         if "call" in vars(base):
             known = [b.__name__ for b in base.__mro__ if b in _RULES]
             if known:

@@ -22,6 +22,10 @@ from keras_chex.graph.keras_nodes import (
 )
 from keras_chex.graph.rule import Barrier, rule_for
 
+# A number that no size of a network is a multiple of.
+BATCH = 97
+_BATCH_IS_FIXED = "has operations that need the batch size"
+
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
@@ -34,6 +38,8 @@ class Trace:
         inner: dict from the position in `calls` to what was read of the call
             of another layer with sub-layers: a `Trace`, or why there is none.
         structure: the outputs in the structure the layer returned.
+        held: frozenset of the ids of all layers that the traced layer holds;
+            others are made by its code, anew in every call.
     """
 
     inputs: tuple
@@ -41,6 +47,7 @@ class Trace:
     outputs: tuple
     inner: dict
     structure: object
+    held: frozenset
 
 
 def must_be_opened(operation):
@@ -65,8 +72,65 @@ def trace(layer, args, kwargs):
         A `Trace`; or a str, why the layer cannot be read: it fails on symbolic
         tensors, does something else in training, or has weights of its own.
     """
+    read = _read(layer, args, kwargs)
+    if isinstance(read, str) or _has_open_sizes(read):
+        # Code that asks for the batch size needs a number.
+        known = keras.tree.map_structure(with_batch, (args, kwargs))
+        again = _read(layer, *known)
+        if isinstance(again, Trace):
+            read = _BATCH_IS_FIXED if _fixes_batch(again) else again
+    return read
+
+
+def _read(layer, args, kwargs):
     modes = [record(layer, args, kwargs, mode) for mode in (False, True)]
     return _merge(*modes)
+
+
+def with_batch(value):
+    """A symbolic tensor with a known batch size; anything else as it is."""
+    if not _is_symbolic(value):
+        return value
+    return keras.KerasTensor((BATCH, *value.shape[1:]), value.dtype)
+
+
+def _has_open_sizes(read):
+    """Tells whether sizes are unknown that follow from the inputs."""
+    if any(None in tensor.shape[1:] for tensor in read.inputs):
+        return False
+    return any(
+        None in tensor.shape[1:]
+        for node in read.calls
+        for tensor in node.outputs
+    ) or any(
+        _has_open_sizes(inner)
+        for inner in read.inner.values()
+        if isinstance(inner, Trace)
+    )
+
+
+def _fixes_batch(read):
+    """Whether raw operations hold the batch size other than in a reshape."""
+    return any(
+        _holds_batch(node)
+        for node in read.calls
+        if not isinstance(node.operation, keras.layers.Layer)
+    ) or any(
+        _fixes_batch(inner)
+        for inner in read.inner.values()
+        if isinstance(inner, Trace)
+    )
+
+
+def _holds_batch(node):
+    held = [v for k, v in vars(node.operation).items() if k[0] != "_"]
+    numbers = keras.tree.flatten([held, list(node.constants)])
+    numbers = [n for n in numbers if isinstance(n, int) and n]
+    if not any(n % BATCH == 0 for n in numbers):
+        return False
+    shapes = [tuple(x.shape) for x in (*node.inputs, *node.outputs)]
+    keeps_batch = len({shape[0] for shape in shapes}) == 1
+    return not (hasattr(node.operation, "newshape") and keeps_batch)
 
 
 def record(layer, args, kwargs, training, specs=()):
@@ -173,17 +237,26 @@ class _Recorder:
         args, kwargs = keras.tree.map_structure(_renewed, (args, kwargs))
         kwargs = _accepted(layer, kwargs)
         inputs = _tensors((args, kwargs))
+        held = frozenset(map(id, all_layers(layer)))
         structure = layer.call(*args, **kwargs)
         outputs = keras.tree.flatten(structure)
         if not outputs or not all(map(_is_symbolic, outputs)):
             raise _Unreadable("returns something that is not a tensor")
         calls = recorded_calls(outputs, inputs, layer.name)
+        if any(
+            getattr(node.operation, "weights", ())
+            and id(node.operation) not in held
+            for node in calls
+        ):
+            raise _Unreadable("makes layers with weights when it is called")
         inner = {
             position: self.found(node.outputs)
             for position, node in enumerate(calls)
             if must_be_opened(node.operation)
         }
-        known = Trace(tuple(inputs), calls, tuple(outputs), inner, structure)
+        known = Trace(
+            tuple(inputs), calls, tuple(outputs), inner, structure, held
+        )
         return keras.tree.map_structure(_renewed, structure), known
 
 
@@ -225,7 +298,7 @@ def _merge(inference, training):
             return mode
     places = [_places(mode) for mode in (inference, training)]
     same = len(inference.calls) == len(training.calls) and all(
-        _is_same(one, other, places)
+        _is_same(one, other, places, inference.held)
         for one, other in zip(inference.calls, training.calls, strict=True)
     )
     ends = [
@@ -251,18 +324,22 @@ def _places(mode):
     return {id(tensor): number for number, tensor in enumerate(tensors)}
 
 
-def _is_same(one, other, places):
+def _is_same(one, other, places, held):
     inputs = [
         [place[id(tensor)] for tensor in node.inputs]
         for node, place in zip((one, other), places, strict=True)
     ]
-    return inputs[0] == inputs[1] and _identity(one) == _identity(other)
+    same = _identity(one, held) == _identity(other, held)
+    return same and inputs[0] == inputs[1]
 
 
-def _identity(node):
+def _identity(node, held):
     operation = node.operation
-    if isinstance(operation, keras.layers.Layer):
+    if id(operation) in held:
         return id(operation)
+    if isinstance(operation, keras.layers.Layer):
+        config = {**operation.get_config(), "name": None}
+        return type(operation), repr(config)
     return type(operation), simple_attributes(operation)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.program import flat_calls
-from keras_chex.graph.tracing import record
+from keras_chex.graph.tracing import record, with_batch
 
 # After so many failures of one piece of code, all that it may fix is fixed.
 PATIENCE = 3
@@ -59,7 +59,7 @@ class Trial:
             if not _is_same(one, other) or given != list(other.inputs):
                 break
             numbers.update(zip(one.outputs, other.outputs, strict=True))
-            if _is_raw(one) and not widths.agree(one, other):
+            if one.is_code and not widths.agree(one, other):
                 operation = one.node.operation
                 reason = f"{owner} fixes a size in '{operation.name}'"
                 return {id(operation): reason}
@@ -70,6 +70,8 @@ class Trial:
     def _run(self, opening, calls, widths):
         """The calls of the code at other widths, or why it fails."""
         fresh = [widths.tensor(number) for number in opening.inputs]
+        if opening.batch is not None:
+            fresh = [with_batch(tensor) for tensor in fresh]
         args, kwargs = opening.fill_in(fresh)
         read = record(
             opening.layer, args, kwargs, False, _specs(opening, calls, widths)
@@ -84,7 +86,7 @@ class Trial:
         suspects = [
             call.node.operation
             for call in calls
-            if _is_raw(call) and id(call.node.operation) in rewritten
+            if call.is_code and id(call.node.operation) in rewritten
         ]
         count = self._failures.get(id(opening), 0) + 1
         self._failures[id(opening)] = count
@@ -102,24 +104,17 @@ def _close(calls, reason):
     return {id(call.node.operation): reason for call in calls}
 
 
-def _is_raw(call):
-    """Whether the user's code calls a raw operation here."""
-    is_layer = isinstance(call.node.operation, keras.layers.Layer)
-    return call.owner is not None and not is_layer
-
-
 def _is_same(one, other):
-    one, other = one.node.operation, other.node.operation
-    if isinstance(one, keras.layers.Layer):
-        return one is other
-    return type(one) is type(other)
+    if not (one.is_code and other.is_code):
+        return one.node.operation is other.node.operation
+    return type(one.node.operation) is type(other.node.operation)
 
 
 def _specs(opening, calls, widths):
     """For every layer that the code calls: the outputs of call after call."""
     queues = {}
     for call in calls:
-        if call.owner is not None and not _is_raw(call):
+        if call.owner is not None and not call.is_code:
             layer = call.node.operation
             queues.setdefault(id(layer), (layer, []))[1].append(call.outputs)
     for layer, outputs in opening.models:

@@ -72,6 +72,8 @@ def wrap_in_place(model, exclude=()):
     frozen = [group.frozen is not None for group in graph.groups]
     replacements = {}
     for op in graph.operations:
+        if op.is_code:
+            continue
         touched = [*op.sides.values()]
         if op.stand_in is not None:
             touched.append(op.counted)
@@ -89,7 +91,7 @@ def wrap_in_place(model, exclude=()):
                 op.stand_in.build((None,) * len(op.shapes[0][0]))
             continue
         wrapper = ChexWrapper(op.layer, exclude=op.name in exclude)
-        wrapper.build(op.shapes[0][0])
+        wrapper.build((None, *op.shapes[0][0][1:]))
         replacements[id(op.layer)] = op.layer, wrapper
     replace_layers(model, replacements)
     for layer in graph.program.opened:

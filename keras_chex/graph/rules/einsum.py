@@ -1,4 +1,8 @@
-"""Channel rule of `EinsumDense`: one axis in and one axis out can shrink."""
+"""Channel rule of `EinsumDense`: one axis in and one axis out can shrink.
+
+Of several axes, such as heads and their size, it is the last: all heads lose
+the same places.
+"""
 
 import math
 
@@ -23,13 +27,13 @@ class _Equation:
         self.source, self.kernel = left.split(",")
         own = set(self.kernel) - {"."}
         both = own & set(self.source) & set(self.result)
-        self.is_plain = not both and all(
-            text.lstrip(".").isalpha() for text in (self.source, self.result)
-        )
         self.summed = "".join(c for c in self.source if c in own)
         self.made = "".join(c for c in self.result if c in own)
         self.shared = "".join(
             c for c in self.result if c not in own and c != "."
+        )
+        self.is_plain = bool(not both and self.summed and self.made) and all(
+            text.lstrip(".").isalpha() for text in (self.source, self.result)
         )
 
     def of_input(self, letter):
@@ -43,23 +47,14 @@ class _Equation:
 
 @register_rule(keras.layers.EinsumDense)
 class EinsumDenseRule(Rule):
-    """Of several axes that are made at a time (heads, their size), all stay."""
-
     def flow(self, call):
         layer, equation = call.layer, _Equation(call.layer.equation)
-        if not equation.is_plain or not equation.made:
+        if not equation.is_plain:
             return call.barrier(f"'{call.name}' weighs channels one by one")
-        if len(equation.summed) == 1:
-            call.consume(equation.of_input(equation.summed))
-        elif isinstance(call.inputs[0], Channels):
-            call.ids.freeze(
-                call.inputs[0].ids, f"'{call.name}' sums over several axes"
-            )
+        call.consume(equation.of_input(equation.summed[-1]))
         letter = equation.made[-1]
         size = layer.kernel.shape[equation.kernel.index(letter)]
         outputs = call.produce(size)
-        if len(equation.made) > 1:
-            call.ids.freeze(outputs, f"'{call.name}' makes several axes")
         if not is_channelwise(layer.activation):
             name = activation_name(layer.activation)
             call.ids.freeze(
@@ -72,12 +67,13 @@ class EinsumDenseRule(Rule):
 
     def weights(self, layer):
         equation = _Equation(layer.equation)
-        if not equation.is_plain or not equation.made:
+        if not equation.is_plain:
             return {"kernel": {}, "bias": {}}
         letter = equation.made[-1]
-        kernel = {equation.kernel.index(letter): OUT}
-        if len(equation.summed) == 1:
-            kernel[equation.kernel.index(equation.summed)] = IN
+        kernel = {
+            equation.kernel.index(equation.summed[-1]): IN,
+            equation.kernel.index(letter): OUT,
+        }
         bias = {}
         if letter in (layer.bias_axes or ""):
             rank = len(layer.bias.shape)
@@ -92,9 +88,7 @@ class EinsumDenseRule(Rule):
 
     def input_axis(self, layer, rank):
         equation = _Equation(layer.equation)
-        if len(equation.summed) != 1:
-            return rank - 1
-        return rank + equation.of_input(equation.summed)
+        return rank + equation.of_input(equation.summed[-1])
 
     def output_shapes(self, layer, input_shape, shapes):
         equation, shape = _Equation(layer.equation), list(shapes[0])

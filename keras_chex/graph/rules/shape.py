@@ -101,6 +101,7 @@ class ReshapeRule(Rule):
         tensor = call.inputs[0]
         shape, target = call.input_shapes[0], call.output_shapes[0]
         if not isinstance(tensor, Channels):
+            self._forget_batch(call, shape, target)
             return [tensor]
         found = None
         if shape[0] == target[0] and tensor.axis > 0:
@@ -116,6 +117,13 @@ class ReshapeRule(Rule):
         elif not self._is_flexible(call.layer, axis):
             return call.barrier(f"'{call.name}' has a size that is not fixed")
         return [Channels(ids, axis + 1)]
+
+    def _forget_batch(self, call, shape, target):
+        """Code that was read with a batch size may have it in the target."""
+        sizes = getattr(call.layer, "newshape", (-1,))
+        if sizes[0] == target[0] == shape[0] and None not in target[1:]:
+            stand_in = keras.layers.Reshape(target[1:], name=call.layer.name)
+            call.replace(stand_in, np.zeros(0, int))
 
     def _split(self, call, axis, shape, target):
         """Channels that become several axes: the longest one can shrink.

@@ -1,0 +1,91 @@
+"""Rules of what multiplies and sums tensors with each other: attention."""
+
+import string
+
+import numpy as np
+
+from keras_chex.graph.channel_ids import Channels, Opaque
+from keras_chex.graph.keras_nodes import raw_operation
+from keras_chex.graph.rule import Rule, register_rule
+
+
+class _ContractionRule(Rule):
+    """Channels that are multiplied with each other are one.
+
+    Summed over, they disappear; otherwise they are channels of the result.
+    """
+
+    def flow(self, call):
+        spelled = self.spelled(call)
+        if spelled is None or any(np.ndim(c) for c in call.constants):
+            return call.barrier(f"'{call.name}' is no product of its inputs")
+        sources, result = spelled
+        kept = {}
+        for letter in dict.fromkeys("".join(sources)):
+            ids = self._meet(call, sources, letter)
+            if ids is not None and letter in result:
+                kept[letter] = ids
+        letters = sorted(kept, key=result.index)
+        for letter in letters[:-1]:
+            call.ids.freeze(kept[letter], f"'{call.name}' has two channel axes")
+        if not letters:
+            return [Opaque(f"'{call.name}'")]
+        return [Channels(kept[letters[-1]], result.index(letters[-1]))]
+
+    def _meet(self, call, sources, letter):
+        """Ties the channels of all inputs along one letter."""
+        found, alone = [], False
+        for tensor, source in zip(call.inputs, sources, strict=False):
+            if letter not in source:
+                continue
+            known = isinstance(tensor, Channels)
+            if known and tensor.axis == source.index(letter):
+                found.append(tensor.ids)
+            else:
+                alone = True
+        if not found:
+            return None
+        for ids in found[1:]:
+            call.ids.tie(found[0], ids)
+        if alone:
+            reason = f"'{call.name}' multiplies it with what has no channels"
+            call.ids.freeze(found[0], reason)
+        return found[0]
+
+
+@register_rule(raw_operation("Einsum"))
+class EinsumRule(_ContractionRule):
+    def spelled(self, call):
+        text = call.layer.subscripts.replace(" ", "")
+        if "->" not in text or "." in text:
+            return None
+        left, result = text.split("->")
+        sources = left.split(",")
+        if any(len(set(source)) < len(source) for source in sources):
+            return None
+        return (sources, result) if len(sources) == len(call.inputs) else None
+
+
+@register_rule(raw_operation("Matmul"))
+class MatmulRule(_ContractionRule):
+    def spelled(self, call):
+        shapes = call.input_shapes
+        if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]):
+            return None
+        if shapes[0][1:-2] != shapes[1][1:-2] or len(shapes[0]) < 3:
+            return None
+        batch = string.ascii_lowercase[: len(shapes[0]) - 2]
+        return [f"{batch}xy", f"{batch}yz"], f"{batch}xz"
+
+
+@register_rule(raw_operation("DotProductAttention"))
+class AttentionRule(_ContractionRule):
+    """Query and key lose the same channels, value others.
+
+    The scale is what the caller gives; where it gives none, that of the
+    channels that are left.
+    """
+
+    def spelled(self, call):
+        sources = ["bqhd", "bkhd", "bkhv", "bhqk", "bhqk"]
+        return sources[: len(call.inputs)], "bqhv"
