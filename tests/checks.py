@@ -26,9 +26,10 @@ _SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 def layers_by_path(model, prefix=""):
     """Returns `{path: layer}` of all leaf layers, nested ones as `outer/x`."""
     found = {}
-    for layer in model.layers:
+    for layer in getattr(model, "layers", model._layers):
         path = prefix + layer.name
-        if isinstance(layer, keras.Model):
+        wraps_one = isinstance(layer, layers.Wrapper)
+        if getattr(layer, "_layers", ()) and not wraps_one:
             found.update(layers_by_path(layer, f"{path}/"))
         else:
             found[path] = layer
@@ -38,9 +39,15 @@ def layers_by_path(model, prefix=""):
 def example_inputs(model, batch=8, seed=0):
     """Draws one normal array for each input, alone if there is one."""
     rng = np.random.default_rng(seed)
+    inputs = getattr(model, "inputs", None)
+    if inputs is None:
+        shape = model.get_build_config()["input_shape"]
+        inputs = [keras.KerasTensor(shape)]
     arrays = [
         rng.normal(size=(batch, *x.shape[1:])).astype("float32")
-        for x in model.inputs
+        if "float" in x.dtype
+        else rng.integers(0, 5, (batch, *x.shape[1:])).astype(x.dtype)
+        for x in inputs
     ]
     return arrays if len(arrays) > 1 else arrays[0]
 
@@ -77,7 +84,7 @@ def calibrate(model, x, seed=0):
     """
     norms = [
         layer
-        for layer in layers_by_path(model).values()
+        for layer in model._flatten_layers()
         if isinstance(layer, layers.BatchNormalization)
     ]
     before = [(norm.momentum, norm.trainable) for norm in norms]
@@ -187,11 +194,13 @@ def _zero_outputs(layer, channels):
     elif isinstance(layer, _TRANSPOSED):
         kernel, axis = layer.kernel, -2
     else:
-        assert isinstance(layer, (*_CONVOLUTIONS, layers.Dense)), layer
+        # Of a layer with several axes of outputs the last one can shrink.
+        known = (*_CONVOLUTIONS, layers.Dense, layers.EinsumDense)
+        assert isinstance(layer, known), layer
         kernel, axis = layer.kernel, -1
     _zero_slices(kernel, axis, channels)
     if layer.bias is not None:
-        _zero_slices(layer.bias, 0, channels)
+        _zero_slices(layer.bias, -1, channels)
 
 
 def _zero_slices(variable, axis, indices):
@@ -246,10 +255,15 @@ def roll_input_slices(layer):
     Returns:
         Whether it has more than one input channel, so that this shows.
     """
+    if isinstance(layer, layers.TimeDistributed):
+        layer = layer.layer
     if isinstance(layer, _SEPARABLE):
         kernel, axis = layer.depthwise_kernel, -2
     elif isinstance(layer, _TRANSPOSED):
         kernel, axis = layer.kernel, -1
+    elif isinstance(layer, layers.EinsumDense):
+        # The input comes first in the kernels of the zoo.
+        kernel, axis = layer.kernel, 0
     else:
         kernel, axis = layer.kernel, -2
     kernel.assign(np.roll(np.array(kernel), 1, axis=axis))

@@ -19,10 +19,12 @@ from keras_chex.surgery.narrowing import narrow_model
 from tests import checks
 from tests.zoo import ROWS
 
-pytestmark = pytest.mark.filterwarnings(
+pytestmark = [
     # Keras warns that a model's inputs are not named as its dict says.
-    "ignore:The structure of `inputs`:UserWarning"
-)
+    pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning"),
+    # Keras loads a block that has sub-layers and no `build` with a warning.
+    pytest.mark.filterwarnings("ignore:`build..` was called on:UserWarning"),
+]
 
 
 class Case:
@@ -138,7 +140,7 @@ def test_stripped_equals_wrapped_after_a_training_step(case):
     trained = keras_chex.strip(wrapped).get_weights()
     wrapped.set_weights(state)
     assert losses[0] == pytest.approx(losses[1], rel=checks.TOLERANCE)
-    assert checks.largest_difference(before, stripped.get_weights()) > 1e-3
+    assert checks.largest_difference(before, stripped.get_weights()) > 1e-4
     assert_same(trained, stripped.get_weights())
 
 

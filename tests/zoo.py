@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 
 import keras
 
+from tests import zoo_blocks as blocks
 from tests import zoo_layers as kinds
+from tests import zoo_operations as parts
 from tests import zoo_topologies as shapes
 from tests.zoo_custom import ScaledLossModel
 
@@ -186,6 +188,112 @@ ROWS = {
     "dense_on_maps": Row(
         kinds.dense_on_maps, ("c1", "expand", "project", "c2")
     ),
+    # Operations that take channels apart and put them together.
+    "channel_slices": Row(parts.channel_slices, ("c1", "left+right", "last")),
+    "uneven_slice": Row(
+        parts.uneven_slice, ("c2", "last"), {"c1": "no equal blocks"}
+    ),
+    "channel_splits": Row(parts.channel_splits, ("c1", "c2", "left", "last")),
+    "channel_shuffle": Row(parts.channel_shuffle, ("c1", "c2", "last")),
+    "pixel_shuffle": Row(parts.pixel_shuffle, ("c1", "c2", "last")),
+    "padded_space_and_channels": Row(
+        parts.padded_space_and_channels,
+        ("c1+c2", "last"),
+        {"c2": "adds these channels"},
+    ),
+    "axes_moved": Row(parts.axes_moved, ("c1+gate", "last")),
+    "group_normalization": Row(
+        parts.group_normalization,
+        ("c1", "c2", "c3", "c4", "last"),
+        zero_preserving=False,
+    ),
+    "convnext_block": Row(
+        parts.convnext_block,
+        ("c1+project", "expand", "last"),
+        zero_preserving=False,
+    ),
+    "scaled_residual": Row(parts.scaled_residual, ("c1+b", "a", "last")),
+    "time_distributed": Row(
+        parts.time_distributed,
+        ("c1", "rows", "cells", "last"),
+        zero_preserving=False,
+    ),
+    "einsum_dense": Row(
+        parts.einsum_dense, ("c1", "e1", "e2+join", "heads", "last")
+    ),
+    "attention": Row(
+        parts.attention,
+        (
+            "c1+heads/attention_output+project",
+            "heads/query+heads/key",
+            "heads/value",
+            "expand",
+        ),
+        zero_preserving=False,
+    ),
+    "embedded_input": Row(parts.embedded_input, ("c1",)),
+    # The user's own code.
+    "residual_blocks": Row(
+        blocks.residual_blocks,
+        ("c1+first/b", "first/a", "second/a", "second/b+second/shortcut"),
+    ),
+    "block_called_twice": Row(
+        blocks.block_called_twice, ("c1+block/b", "block/a", "c2")
+    ),
+    "block_asks_for_sizes": Row(
+        lambda: blocks.around(blocks.ShuffleBlock(12, name="block")),
+        ("c1", "block/first", "block/second", "c2"),
+    ),
+    "block_with_gate": Row(
+        lambda: blocks.around(blocks.GateBlock(7, name="block")),
+        ("c1+block/expand", "block/reduce", "c2"),
+    ),
+    "block_fixes_a_size": Row(
+        lambda: blocks.around(blocks.GateBlock(7, fixed=True, name="block")),
+        ("block/reduce", "c2"),
+        {"c1": "fixes a size", "block/expand": "fixes a size"},
+    ),
+    "block_fixes_a_slice": Row(
+        lambda: blocks.around(blocks.FixedSliceBlock(8, name="block")),
+        ("c1", "block/second", "c2"),
+        {"block/first": "fixes a size"},
+    ),
+    "block_cannot_be_read": Row(
+        lambda: blocks.around(blocks.UnreadableBlock(7, name="block")),
+        ("c2",),
+        {"c1": "'block' (UnreadableBlock) cannot be called on symbolic"},
+        runs_in_litert=False,
+    ),
+    "block_trains_differently": Row(
+        lambda: blocks.around(blocks.MoodyBlock(7, name="block")),
+        ("c2",),
+        {"c1": "computes something else in training"},
+    ),
+    "block_with_own_weight": Row(
+        lambda: blocks.around(blocks.WeightedBlock(7, name="block")),
+        ("c2",),
+        {"c1": "holds weights beside those of its sub-layers"},
+    ),
+    "block_of_models": Row(
+        lambda: blocks.around(blocks.ModelBlock(7, name="block")),
+        (
+            "c1+block/tail/b+block/deeper/b",
+            "block/steps/a",
+            "block/deeper/a",
+            "c2",
+        ),
+    ),
+    "subclassed": Row(
+        blocks.subclassed,
+        (
+            "stem+stage0/b+gate/expand",
+            "stage0/a",
+            "gate/reduce",
+            "stage1/a",
+            "stage1/b+stage1/shortcut",
+        ),
+    ),
+    "subclassed_over_graph": Row(blocks.subclassed_over_graph, ("c1",)),
     # Classes of models.
     "functional_subclass": Row(
         kinds.functional_subclass,

@@ -209,7 +209,7 @@ def new_input(tensor, name=None):
 
 def input_structure(model):
     """Returns the nested structure of inputs the user gave the model."""
-    return functional_graph(model)._inputs_struct
+    return (getattr(model, "_functional", None) or model)._inputs_struct
 
 
 def output_structure(model):

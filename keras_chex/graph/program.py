@@ -157,6 +157,12 @@ def _numbers(structure, known):
 
 def _call_arguments(model):
     """Symbolic arguments like those the model was built with."""
+    if getattr(model, "inputs", None):
+        structure = keras.tree.map_structure(
+            lambda x: keras.KerasTensor(x.shape, x.dtype, sparse=x.sparse),
+            input_structure(model),
+        )
+        return (structure,), {}
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict")
     if shapes:

@@ -148,6 +148,8 @@ class Rule:
     """
 
     is_wrapper = False
+    # Whether the shape that Keras infers of the outputs can be relied on.
+    tells_shape = True
 
     def inner(self, layer):
         """The layer that holds the weights: itself, or the wrapped one."""

@@ -338,9 +338,16 @@ def _identity(node, held):
     if id(operation) in held:
         return id(operation)
     if isinstance(operation, keras.layers.Layer):
-        config = {**operation.get_config(), "name": None}
-        return type(operation), repr(config)
+        return type(operation), repr(_anonymous(operation.get_config()))
     return type(operation), simple_attributes(operation)
+
+
+def _anonymous(config):
+    """A config without what numbers objects."""
+    if not isinstance(config, dict):
+        return config
+    numbers = ("name", "shared_object_id")
+    return {k: _anonymous(v) for k, v in config.items() if k not in numbers}
 
 
 def _follows_mode(one, other):

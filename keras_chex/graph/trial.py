@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.program import flat_calls
+from keras_chex.graph.rule import rule_for
 from keras_chex.graph.tracing import record, with_batch
 
 # After so many failures of one piece of code, all that it may fix is fixed.
@@ -168,5 +169,7 @@ class _Widths:
 
         The batch may be open in one and known in the other.
         """
+        if not rule_for(one.node.operation).tells_shape:
+            return True
         made = [tuple(tensor.shape[1:]) for tensor in other.node.outputs]
         return made == [self.shape(number)[1:] for number in one.outputs]

@@ -9,6 +9,7 @@ import numpy as np
 from keras_chex.graph.keras_nodes import (
     copy_state,
     new_input,
+    raw_operation,
     read_variable,
     remake,
     trusted,
@@ -76,6 +77,8 @@ class _Builder:
             new, args = stand_in.plain(*args, **kwargs)
             new.name = self.unique(call.node.operation.name, prefix)
             return keras.tree.flatten(new(*args))
+        if _is_told_wrong(call.node.operation, args, kwargs):
+            return [_attention(*args, **kwargs)]
         new = self.new(call.node.operation, prefix)
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
 
@@ -98,8 +101,22 @@ class _Builder:
             else:
                 config, kind = self._config(op), type(op.inner)
             config["name"] = self.unique(layer.name, prefix)
-            self.made[id(layer)] = self.spare(remake(kind, config))
+            new = self.made[id(layer)] = self.spare(remake(kind, config))
+            if op.weights:
+                self._build(op, new)
         return self.made[id(layer)]
+
+    def _build(self, op, new):
+        """Builds for the widths that are known here.
+
+        Some operations tell Keras a wrong shape of what they make (attention
+        with values of another size than its keys).
+        """
+        shape = [None, *op.shapes[0][0][1:]]
+        if "in" in op.sides:
+            axis = op.inner_rule.input_axis(op.inner, len(shape))
+            shape[axis] = len(self.selection.positions(op.sides["in"]))
+        new.build(tuple(shape))
 
     def _config(self, op):
         config = dict(op.inner.get_config())
@@ -134,6 +151,28 @@ class _Builder:
                 places = role.positions(indices[role.side])
                 value = np.take(value, places, axis=axis)
             weight_of(new, name).assign(value)
+
+
+def _is_told_wrong(operation, args, kwargs):
+    """Whether Keras infers a wrong shape: values of another size than keys.
+
+    A copy of a model with such an operation could not be built.
+    """
+    if not isinstance(operation, raw_operation("DotProductAttention")):
+        return False
+    given = [kwargs.get(name) for name in ("bias", "mask")] + list(args[3:])
+    plain = not operation.is_causal and operation.attn_logits_soft_cap is None
+    same = args[0].shape[-1] == args[2].shape[-1]
+    return plain and not same and all(x is None for x in given)
+
+
+def _attention(query, key, value, scale=None, **kwargs):
+    """The same in operations whose shapes Keras infers right."""
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = keras.ops.einsum("bqhd,bkhd->bhqk", query, key) * scale
+    weights = keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
+    weights = keras.ops.cast(weights, value.dtype)
+    return keras.ops.einsum("bhqk,bkhd->bqhd", weights, value)
 
 
 def _as_called(call, tensors):

@@ -86,6 +86,9 @@ class AttentionRule(_ContractionRule):
     channels that are left.
     """
 
+    # Keras takes the size of the queries for that of the values.
+    tells_shape = False
+
     def spelled(self, call):
         sources = ["bqhd", "bkhd", "bkhv", "bhqk", "bhqk"]
         return sources[: len(call.inputs)], "bqhv"

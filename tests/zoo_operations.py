@@ -1,0 +1,192 @@
+"""Builders of the zoo around operations that take channels apart."""
+
+import keras
+from keras import layers, ops
+
+from keras_chex.graph.keras_nodes import application_layer
+from tests.zoo_topologies import IMAGE, conv_bn, conv_bn_relu, pooled_logits
+
+LayerScale = application_layer("convnext", "LayerScale")
+StochasticDepth = application_layer("convnext", "StochasticDepth")
+CustomScaleLayer = application_layer("inception_resnet_v2", "CustomScaleLayer")
+
+
+def conv(x, filters, name, **kwargs):
+    return layers.Conv2D(filters, 3, padding="same", name=name, **kwargs)(x)
+
+
+def model_of(body):
+    """Builds `image -> body -> last -> logits`."""
+    image = keras.Input(IMAGE, name="image")
+    return keras.Model(image, pooled_logits(conv(body(image), 6, "last")))
+
+
+def channel_slices():
+    def body(image):
+        x = conv_bn(image, 12, "c1")
+        left = conv(x[..., :4], 8, "left", activation="relu")
+        x = left + conv(x[..., 4:], 8, "right")
+        even, odd = x[:, :-1, ..., ::2], x[:, 1:, :, 1::2]
+        return layers.Concatenate(name="join")([even, odd])
+
+    return model_of(body)
+
+
+def uneven_slice():
+    def body(image):
+        x = conv(image, 10, "c1")
+        return conv(x[..., 3:8], 7, "c2", activation="relu")
+
+    return model_of(body)
+
+
+def channel_splits():
+    def body(image):
+        x = conv(image, 12, "c1")
+        gate, value, rest = ops.split(x, 3, axis=-1)
+        x = conv(gate * value + ops.silu(rest), 12, "c2")
+        left, right = ops.split(x, [4], axis=-1)
+        left = conv(left, 3, "left")
+        top, bottom = ops.split(right, 2, axis=1)
+        right = layers.Concatenate(axis=1, name="stack")([bottom, top])
+        return layers.Concatenate(name="join")([left, right])
+
+    return model_of(body)
+
+
+def channel_shuffle():
+    def body(image):
+        x = conv_bn_relu(image, 12, "c1")
+        height, width = x.shape[1:3]
+        x = ops.reshape(x, (-1, height, width, 3, 4))
+        x = ops.transpose(x, (0, 1, 2, 4, 3))
+        return conv(ops.reshape(x, (-1, height, width, 12)), 7, "c2")
+
+    return model_of(body)
+
+
+def pixel_shuffle():
+    def body(image):
+        x = conv(image, 24, "c1")
+        height, width = x.shape[1:3]
+        x = ops.reshape(x, (-1, height, width, 2, 2, 6))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        x = ops.relu(ops.reshape(x, (-1, 2 * height, 2 * width, 6)))
+        x = conv(x, 20, "c2", strides=2)
+        x = layers.Reshape((height, width, 5, 2, 2), name="apart")(x)
+        x = layers.Permute((1, 4, 2, 5, 3), name="place")(x)
+        return layers.Reshape((2 * height, 2 * width, 5), name="up")(x)
+
+    return model_of(body)
+
+
+def padded_space_and_channels():
+    def body(image):
+        x = conv(image, 5, "c1")
+        wide = conv(x, 7, "c2")
+        x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])[:, 1:-1, 1:-1]
+        return ops.relu(wide + ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, 2]]))
+
+    return model_of(body)
+
+
+def axes_moved():
+    def body(image):
+        x = conv(image, 7, "c1")
+        pooled = ops.max(ops.mean(x, axis=1), axis=1, keepdims=True)
+        gate = conv(ops.expand_dims(pooled, 1), 7, "gate")
+        x = ops.swapaxes(x * ops.sigmoid(gate), 1, 2)
+        x = ops.moveaxis(ops.moveaxis(x, 3, 1), 1, -1)
+        x = ops.flip(ops.cast(x, "float32"), axis=1)
+        return ops.image.resize(x, (5, 6))
+
+    return model_of(body)
+
+
+def group_normalization():
+    def body(image):
+        x = conv(image, 12, "c1")
+        x = layers.GroupNormalization(3, name="three")(x)
+        x = conv(layers.ReLU(name="relu")(x), 8, "c2")
+        x = layers.GroupNormalization(-1, name="instance")(x)
+        x = conv(x, 9, "c3")
+        x = layers.GroupNormalization(1, name="one")(x)
+        x = layers.RMSNormalization(name="rms")(conv(x, 7, "c4"))
+        return layers.UnitNormalization(name="unit")(x)
+
+    return model_of(body)
+
+
+def convnext_block():
+    def body(image):
+        x = conv(image, 7, "c1")
+        y = conv(x, 7, "depthwise", groups=7)
+        y = layers.LayerNormalization(name="norm")(y)
+        y = layers.Dense(15, activation="gelu", name="expand")(y)
+        y = layers.Dense(7, name="project")(y)
+        y = StochasticDepth(0.0, name="drop")(LayerScale(1, 7, name="scale")(y))
+        return x + y
+
+    return model_of(body)
+
+
+def scaled_residual():
+    def body(image):
+        x = conv_bn_relu(image, 7, "c1")
+        y = conv_bn_relu(x, 5, "a")
+        y = layers.Conv2D(7, 1, name="b")(y)
+        return layers.ReLU(name="out")(CustomScaleLayer(0.3)([x, y]))
+
+    return model_of(body)
+
+
+def time_distributed():
+    def body(image):
+        x = conv(image, 7, "c1")
+        rows = layers.Conv1D(6, 3, padding="same", name="rows_conv")
+        x = layers.TimeDistributed(rows, name="rows")(x)
+        norm = layers.BatchNormalization(name="each_bn")
+        x = layers.TimeDistributed(norm, name="each")(x)
+        dense = layers.Dense(9, activation="relu", name="cells_dense")
+        return layers.TimeDistributed(dense, name="cells")(x)
+
+    return model_of(body)
+
+
+def einsum_dense():
+    def body(image):
+        x = conv(image, 7, "c1")
+        x = layers.EinsumDense(
+            "abcd,de->abce", (None, None, 9), bias_axes="e", name="e1"
+        )(x)
+        x = layers.EinsumDense(
+            "...d,de->...e", 8, activation="relu", bias_axes="e", name="e2"
+        )(x)
+        y = layers.EinsumDense(
+            "abcd,def->abcef", (None, None, 2, 5), bias_axes="ef", name="heads"
+        )(x)
+        y = layers.EinsumDense(
+            "abcef,efd->abcd", (None, None, 8), bias_axes="d", name="join"
+        )(ops.relu(y))
+        return x + y
+
+    return model_of(body)
+
+
+def attention():
+    image = keras.Input(IMAGE, name="image")
+    x = layers.Reshape((48, 6), name="tokens")(conv(image, 6, "c1"))
+    y = layers.LayerNormalization(name="norm1")(x)
+    x = x + layers.MultiHeadAttention(2, 4, value_dim=3, name="heads")(y, y)
+    y = layers.LayerNormalization(name="norm2")(x)
+    y = layers.Dense(13, activation="gelu", name="expand")(y)
+    x = x + layers.Dense(6, name="project")(y)
+    return keras.Model(image, pooled_logits(x))
+
+
+def embedded_input():
+    """The channels of a table stay, those behind it can go."""
+    words = keras.Input((7,), dtype="int32", name="words")
+    x = layers.Embedding(5, 6, name="table")(words)
+    x = layers.Conv1D(8, 3, activation="relu", name="c1")(x)
+    return keras.Model(words, pooled_logits(x))
