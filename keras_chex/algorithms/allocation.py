@@ -23,6 +23,7 @@ def allocate(
     *,
     allocation="bn_scale",
     min_widths=1,
+    max_widths=None,
     round_to=1,
     blend=1.0,
     floor=None,
@@ -47,7 +48,9 @@ def allocate(
         allocation: `"bn_scale"`, `"bn_scale_raw"` or `"uniform"`; see
             `unit_priorities`.
         min_widths: int or int array of shape `(groups,)`, at least 1.
-        round_to: int; widths are multiples of it, or the full size.
+        max_widths: int or int array of shape `(groups,)`; `None` for the
+            full sizes.
+        round_to: int; widths are multiples of it, see `WidthGrid`.
         blend: float in [0, 1]; 0 gives uniform widths, 1 those of the scores.
         floor: float in [0, 1], no group falls below this share of its
             uniform width. `None`: 0.5 for `"bn_scale"`, else 0.
@@ -78,7 +81,7 @@ def allocate(
 
     - [Hou et al., 2022](https://arxiv.org/abs/2203.15794), equation 4
     """
-    grid = WidthGrid(sizes, min_widths, round_to)
+    grid = WidthGrid(sizes, min_widths, round_to, max_widths)
     sizes = grid.sizes
     if floor is None:
         floor = DEFAULT_FLOORS.get(allocation, 0.0)
@@ -88,25 +91,28 @@ def allocate(
         scores, sizes, allocation=allocation, blend=blend
     )
     _check_reachable(grid, cost, limit)
-    if cost(sizes) <= limit:
-        return sizes.copy()
-    share = uniform_share(sizes, cost, limit, min_widths=grid.lowest)
+    if cost(grid.highest) <= limit:
+        return grid.highest.copy()
+    share = uniform_share(
+        sizes, cost, limit, min_widths=grid.lowest, max_widths=grid.highest
+    )
     floors = grid.at_most(floor * share * sizes)
     ranked = rank_units(priorities)
     if allocation == "bn_scale_raw":
-        ideal = _longest_prefix(ranked, sizes, floors, cost, limit)
+        ideal = _longest_prefix(ranked, grid, floors, cost, limit)
     else:
-        ideal = _level_widths(priorities, sizes, floors, cost, limit)
+        ideal = _level_widths(priorities, grid, floors, cost, limit)
     by_group = np.split(
         np.argsort(ranked, kind="stable"), np.cumsum(sizes)[:-1]
     )
     return meet_limit(ideal, by_group, grid, floors, cost, limit, tolerance)
 
 
-def uniform_share(sizes, cost, limit, *, min_widths=1):
+def uniform_share(sizes, cost, limit, *, min_widths=1, max_widths=None):
     """Share of every group's width that a limit pays for, if all are equal.
 
-    Widths are taken as real numbers here, `max(share * size, min_width)`.
+    Widths are taken as real numbers here: `share * size`, but not below
+    `min_width` or above `max_width`.
     One minus this share is the channel sparsity `S` of the paper.
 
     Args:
@@ -114,6 +120,8 @@ def uniform_share(sizes, cost, limit, *, min_widths=1):
         cost: `QuadraticCost`.
         limit: number.
         min_widths: int or int array of shape `(groups,)`.
+        max_widths: int or int array of shape `(groups,)`; `None` for the
+            full sizes.
 
     Returns:
         Float in [0, 1]; 1 if the limit pays for everything.
@@ -127,14 +135,14 @@ def uniform_share(sizes, cost, limit, *, min_widths=1):
     >>> uniform_share([16, 32], channel_count_cost([16, 32]), limit=12)
     0.25
     """
-    grid = WidthGrid(sizes, min_widths)
+    grid = WidthGrid(sizes, min_widths, max_widths=max_widths)
     _check_reachable(grid, cost, limit)
-    if cost(grid.sizes) <= limit:
+    if cost(grid.highest) <= limit:
         return 1.0
     low, high = 0.0, 1.0
     while high - low > 1e-12:
         share = (low + high) / 2
-        widths = np.maximum(share * grid.sizes, grid.lowest)
+        widths = np.clip(share * grid.sizes, grid.lowest, grid.highest)
         if cost.evaluate(widths) <= limit:
             low = share
         else:
@@ -142,22 +150,22 @@ def uniform_share(sizes, cost, limit, *, min_widths=1):
     return round(low, 9)
 
 
-def minimum_cost(sizes, cost, *, min_widths=1, round_to=1):
+def minimum_cost(sizes, cost, *, min_widths=1, max_widths=None, round_to=1):
     """Cost with every group at its lowest allowed width, as an int.
 
     >>> from keras_chex.algorithms.cost import channel_count_cost
     >>> minimum_cost([16, 32], channel_count_cost([16, 32]), round_to=8)
     16
     """
-    return cost(WidthGrid(sizes, min_widths, round_to).lowest)
+    return cost(WidthGrid(sizes, min_widths, round_to, max_widths).lowest)
 
 
-def _longest_prefix(ranked, sizes, floors, cost, limit):
+def _longest_prefix(ranked, grid, floors, cost, limit):
     """Widths of the longest ranked prefix whose cost is within the limit."""
 
     def widths(length):
-        counts = np.bincount(ranked[:length], minlength=sizes.size)
-        return np.maximum(counts, floors)
+        counts = np.bincount(ranked[:length], minlength=grid.sizes.size)
+        return np.clip(counts, floors, grid.highest)
 
     low, high = 0, ranked.size
     while high - low > 1:
@@ -169,7 +177,7 @@ def _longest_prefix(ranked, sizes, floors, cost, limit):
     return widths(low)
 
 
-def _level_widths(priorities, sizes, floors, cost, limit):
+def _level_widths(priorities, grid, floors, cost, limit):
     """Real widths down to one priority whose cost is the limit.
 
     Priorities are read as values at the middle of each unit, joined by
@@ -181,12 +189,12 @@ def _level_widths(priorities, sizes, floors, cost, limit):
             np.concatenate([[0.0], priority[::-1], [1.0]]),
             np.concatenate([[size], np.arange(size)[::-1] + 0.5, [0.0]]),
         )
-        for priority, size in zip(priorities, sizes, strict=True)
+        for priority, size in zip(priorities, grid.sizes, strict=True)
     ]
 
     def widths(level):
         counts = [np.interp(level, *curve) for curve in curves]
-        return np.maximum(counts, floors)
+        return np.clip(counts, floors, grid.highest)
 
     low, high = 0.0, 1.0
     while high - low > 1e-9:

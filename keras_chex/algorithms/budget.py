@@ -45,7 +45,7 @@ def meet_limit(ideal, positions, grid, floors, cost, limit, tolerance):
             widths = _try_all(
                 widths, ideal, lowest, highest, grid, cost, limit, enough
             )
-        if (lowest == floors).all() and (highest == grid.sizes).all():
+        if (lowest == floors).all() and (highest == grid.highest).all():
             break
         deviation *= 2
     return widths

@@ -40,6 +40,7 @@ class GroupArrays:
             stand-in, or `None`.
         active: bool array of shape `(size,)`.
         min_width: int, the group never gets narrower.
+        max_width: int, the group never gets wider; `None` for no bound.
     """
 
     name: str
@@ -47,6 +48,7 @@ class GroupArrays:
     scale: np.ndarray | None
     active: np.ndarray
     min_width: int = 1
+    max_width: int | None = None
 
     def __post_init__(self):
         shapes = {"columns": np.shape(self.columns)[1:]}
@@ -103,7 +105,7 @@ def initial_subset(groups, cost, limit, *, regrow, round_to=1):
         cost: `QuadraticCost`.
         limit: number, cost of the final model.
         regrow: float in [0, 1], the initial regrow fraction.
-        round_to: int; widths are multiples of it, or the full size.
+        round_to: int; widths are multiples of it, see `WidthGrid`.
 
     Returns:
         List of bool arrays, one per group.
@@ -121,7 +123,13 @@ def initial_subset(groups, cost, limit, *, regrow, round_to=1):
     """
     grid = _grid(groups, round_to)
     check_share("regrow", regrow)
-    share = uniform_share(grid.sizes, cost, limit, min_widths=grid.lowest)
+    share = uniform_share(
+        grid.sizes,
+        cost,
+        limit,
+        min_widths=grid.lowest,
+        max_widths=grid.highest,
+    )
     widths = grid.nearest(np.minimum(1.0, share + regrow) * grid.sizes)
     return [
         top_k_mask(l1_norm(group.columns), width)
@@ -153,7 +161,7 @@ def explore(
        If the width exceeds the number of active units, all of these stay.
     3. `ceil(regrow_fraction * size)` units, and those missing in 2, come back
        from the rest, drawn by `sampling`. The new width is rounded up to a
-       multiple of `round_to`, or is the full size.
+       multiple of `round_to`.
 
     With `regrow_fraction=0` the new widths are the allocated ones. The draw
     depends on `(seed, step, index of the group)` only.
@@ -172,7 +180,7 @@ def explore(
         allocation: see `allocate`.
         blend: see `allocate`.
         floor: see `allocate`.
-        round_to: int; widths are multiples of it, or the full size.
+        round_to: int; widths are multiples of it, see `WidthGrid`.
         seed: int, at least 0.
         step: int, at least 0, for example the optimizer's iterations.
         workers: int, threads over the groups; one per core if omitted.
@@ -209,7 +217,8 @@ def explore(
         cost,
         limit,
         allocation=allocation,
-        min_widths=[group.min_width for group in groups],
+        min_widths=grid.lowest,
+        max_widths=grid.highest,
         round_to=round_to,
         blend=blend,
         floor=floor,
@@ -311,6 +320,7 @@ def _grid(groups, round_to):
         np.array([group.size for group in groups]),
         np.array([group.min_width for group in groups]),
         round_to,
+        np.array([group.max_width or group.size for group in groups]),
     )
 
 

@@ -4,14 +4,22 @@ import numpy as np
 
 
 class WidthGrid:
-    """Allowed widths: multiples of `round_to` and the full size.
+    """Allowed widths: multiples of `round_to`.
+
+    A group that has none between its bounds keeps one width: the lowest that
+    it may have, or its full size.
 
     Args:
         sizes: int array of shape `(groups,)`, full widths, at least 1.
         min_widths: int or int array of shape `(groups,)`; the lowest allowed
-            width is the first multiple of `round_to` from here on, or the
-            full size.
+            width is the first multiple of `round_to` from here on.
         round_to: int, at least 1.
+        max_widths: int or int array of shape `(groups,)`, at least
+            `min_widths`; `None` for the full sizes.
+
+    Attributes:
+        lowest, highest: int arrays, the bounds of the allowed widths.
+        exact: bool array, the groups whose widths are multiples of `round_to`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -21,9 +29,11 @@ class WidthGrid:
     >>> grid = WidthGrid([20, 6], min_widths=2, round_to=8)
     >>> grid.lowest, grid.at_most([17, 5]), grid.above([8, 6])
     (array([8, 6]), array([16,  6]), array([16,  6]))
+    >>> grid.highest, grid.exact
+    (array([16,  6]), array([ True, False]))
     """
 
-    def __init__(self, sizes, min_widths=1, round_to=1):
+    def __init__(self, sizes, min_widths=1, round_to=1, max_widths=None):
         self.sizes = _whole_numbers("sizes", sizes)
         if self.sizes.ndim != 1 or (self.sizes < 1).any():
             raise ValueError(
@@ -36,30 +46,41 @@ class WidthGrid:
                 f"Received: round_to={round_to}"
             )
         self.round_to = int(round_to)
-        minimum = _whole_numbers("min_widths", min_widths)
-        minimum = np.broadcast_to(minimum, self.sizes.shape)
-        wrong = np.flatnonzero((minimum < 1) | (minimum > self.sizes))
+        minimum = self._bounds("min_widths", min_widths, 1)
+        maximum = self.sizes
+        if max_widths is not None:
+            maximum = self._bounds("max_widths", max_widths, minimum)
+        low = self._multiple_from(minimum)
+        high = maximum // self.round_to * self.round_to
+        self.exact = low <= high
+        # Without a multiple in between, a group cannot become narrower.
+        self.lowest = np.where(self.exact, low, maximum)
+        self.highest = np.where(self.exact, high, maximum)
+
+    def _bounds(self, name, widths, lowest):
+        bounds = np.broadcast_to(_whole_numbers(name, widths), self.sizes.shape)
+        wrong = np.flatnonzero((bounds < lowest) | (bounds > self.sizes))
         if wrong.size:
             group = wrong[0]
+            least = np.broadcast_to(lowest, self.sizes.shape)[group]
             raise ValueError(
-                "Argument `min_widths` must lie between 1 and the size of its "
-                f"group. Received: {minimum[group]} for group {group} of size "
-                f"{self.sizes[group]}"
+                f"Argument `{name}` must lie between {least} and the size of "
+                f"its group. Received: {bounds[group]} for group {group} of "
+                f"size {self.sizes[group]}"
             )
-        self.lowest = np.minimum(self._multiple_from(minimum), self.sizes)
+        return bounds
 
     def at_most(self, widths):
         """Largest allowed widths that do not exceed `widths`, or the lowest."""
         widths = np.floor(np.asarray(widths)).astype(np.int64)
         down = widths // self.round_to * self.round_to
-        down = np.where(widths >= self.sizes, self.sizes, down)
-        return np.maximum(down, self.lowest)
+        return np.clip(down, self.lowest, self.highest)
 
     def at_least(self, widths):
-        """Smallest allowed widths from `widths` on, or the full size."""
+        """Smallest allowed widths from `widths` on, or the highest."""
         widths = np.ceil(np.asarray(widths)).astype(np.int64)
-        up = np.minimum(self._multiple_from(widths), self.sizes)
-        return np.maximum(up, self.lowest)
+        up = self._multiple_from(widths)
+        return np.clip(up, self.lowest, self.highest)
 
     def nearest(self, widths):
         """Allowed widths nearest to `widths`; half-way goes up."""
@@ -68,8 +89,8 @@ class WidthGrid:
         return np.where(widths - down < up - widths, down, up)
 
     def above(self, widths):
-        """Next allowed widths above the allowed `widths`, or the full size."""
-        return np.minimum(self._multiple_from(np.add(widths, 1)), self.sizes)
+        """Next allowed widths above the allowed `widths`, or the highest."""
+        return np.minimum(self._multiple_from(np.add(widths, 1)), self.highest)
 
     def below(self, widths):
         """Next allowed widths below the allowed `widths`, or the lowest."""

@@ -10,6 +10,7 @@ from keras_chex.algorithms.allocation import (
     uniform_share,
 )
 from keras_chex.analysis.budget import prunable, width_cost
+from keras_chex.graph.exclusion import matching_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Budget:
         cost: `QuadraticCost` of the prunable groups.
         sizes: int array, units of each prunable group.
         min_widths: int array.
+        max_widths: int array.
         limit: int, highest cost allowed.
         dense: int, cost of the dense model.
     """
@@ -31,13 +33,18 @@ class Budget:
     cost: object
     sizes: np.ndarray
     min_widths: np.ndarray
+    max_widths: np.ndarray
     limit: int
     dense: int
 
     def uniform_share(self):
         """Width share that meets the budget if all groups get the same."""
         return uniform_share(
-            self.sizes, self.cost, self.limit, min_widths=self.min_widths
+            self.sizes,
+            self.cost,
+            self.limit,
+            min_widths=self.min_widths,
+            max_widths=self.max_widths,
         )
 
     def reachable(self, round_to):
@@ -49,6 +56,7 @@ class Budget:
             self.limit,
             allocation="uniform",
             min_widths=self.min_widths,
+            max_widths=self.max_widths,
             round_to=round_to,
         )
         return self.cost(widths) / self.dense
@@ -82,7 +90,14 @@ def check_budget(**shares):
 
 
 def make_budget(
-    graph, model, kind, value, min_channels=1, round_to=1, input_shape=None
+    graph,
+    model,
+    kind,
+    value,
+    min_channels=1,
+    max_channels=None,
+    round_to=1,
+    input_shape=None,
 ):
     """Prices the model and checks that the budget can be met.
 
@@ -99,11 +114,19 @@ def make_budget(
         )
     cost = width_cost(graph, model, kind, input_shape)
     sizes = np.array([group.size for group in groups])
-    lowest = np.minimum(sizes, min_channels)
+    highest = group_bounds(groups, "max_channels", max_channels, sizes)
+    lowest = group_bounds(groups, "min_channels", min_channels, 1)
+    lowest = np.minimum(lowest, highest)
     dense = cost(sizes)
     kept = 1 - value if kind == "sparsity" else value
     limit = int(np.floor(kept * dense + 1e-9))
-    least = minimum_cost(sizes, cost, min_widths=lowest, round_to=round_to)
+    least = minimum_cost(
+        sizes,
+        cost,
+        min_widths=lowest,
+        max_widths=highest,
+        round_to=round_to,
+    )
     if least > limit:
         share = least / dense
         share = 1 - share if kind == "sparsity" else share
@@ -114,4 +137,39 @@ def make_budget(
             f"{bound} {share:.4f} can be reached. Choose such a budget, or "
             "smaller `min_channels` and `round_to`, or exclude fewer layers."
         )
-    return Budget(kind, value, cost, sizes, lowest, limit, dense)
+    return Budget(kind, value, cost, sizes, lowest, highest, limit, dense)
+
+
+def group_bounds(groups, name, bounds, default):
+    """Turns `min_channels` or `max_channels` into one bound per group.
+
+    Args:
+        groups: list of `ChannelGroup`.
+        name: str, the name of the argument.
+        bounds: an int for all groups; or a dict from names or regular
+            expressions of layers to ints, of which the last that matches a
+            producer of a group counts; or None.
+        default: int or int array for the groups that are left.
+
+    Returns:
+        Int array of shape `(groups,)`, at most the size of each group.
+
+    Raises:
+        ValueError: If a key of `bounds` matches no producer of any group.
+    """
+    sizes = np.array([group.size for group in groups])
+    found = np.broadcast_to(default, sizes.shape).copy()
+    if isinstance(bounds, int):
+        found[:] = bounds
+    for key, bound in bounds.items() if isinstance(bounds, dict) else ():
+        names = [producer for group in groups for producer in group.producers]
+        chosen = set(matching_names(names, key))
+        if not chosen:
+            raise ValueError(
+                f"Argument `{name}` must name layers that make channels which "
+                f"can be removed. Received: {key!r}, which is none of {names}"
+            )
+        for number, group in enumerate(groups):
+            if chosen & set(group.producers):
+                found[number] = bound
+    return np.minimum(found, sizes)

@@ -42,10 +42,13 @@ class ChexScheduler(keras.callbacks.Callback):
             `"zeros"` or `"random"`.
         allocation: how widths are shared between groups: `"bn_scale"`,
             `"bn_scale_raw"` or `"uniform"`.
-        min_channels: int, no group gets narrower.
-        round_to: int, widths are multiples of it or the full size.
-        exclude: layers that keep all channels they make: names, layers or
-            layer classes.
+        min_channels: int, no group gets narrower; or a dict from names or
+            regular expressions of layers to ints, for the groups that these
+            layers make.
+        round_to: int, widths are multiples of it. The plan names the groups
+            for which there is none.
+        exclude: layers that keep all channels they make: names, regular
+            expressions, layers or layer classes.
         seed: int, for the draws.
         verbose: 0 for silence, 1 for a plan and a line per exploration step.
         schedule: how regrowing fades: `"cosine"`, `"linear"`, `"constant"`,
@@ -58,6 +61,7 @@ class ChexScheduler(keras.callbacks.Callback):
         floor: float, no group falls below this share of its uniform width;
             `None` for the default of the allocation.
         input_shape: shape of one example, for a model that takes any size.
+        max_channels: int or dict as `min_channels`: no group gets wider.
 
     Attributes:
         history: list of dicts, one per exploration step: `step` (optimizer
@@ -110,6 +114,7 @@ class ChexScheduler(keras.callbacks.Callback):
         blend=None,
         floor=None,
         input_shape=None,
+        max_channels=None,
     ):
         super().__init__()
         self.budget = check_budget(
@@ -129,6 +134,7 @@ class ChexScheduler(keras.callbacks.Callback):
             blend,
             floor,
             min_channels,
+            max_channels,
             round_to,
             seed,
             verbose,

@@ -62,6 +62,7 @@ class Explorer:
             model,
             *budget,
             options.min_channels,
+            options.max_channels,
             options.round_to,
             input_shape,
         )
@@ -168,9 +169,15 @@ class Explorer:
 
     def _arrays(self):
         active = read_active(self.graph)
+        bounds = zip(
+            self.budget.min_widths.tolist(),
+            self.budget.max_widths.tolist(),
+            strict=True,
+        )
         names = (group.name for group in self.groups)
-        lowest = dict(zip(names, self.budget.min_widths.tolist(), strict=True))
-        return read_groups(self.graph, active, lowest)
+        return read_groups(
+            self.graph, active, dict(zip(names, bounds, strict=True))
+        )
 
     def _apply(self, chosen, time_now, origin):
         masks = read_active(self.graph)

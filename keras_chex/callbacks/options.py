@@ -27,7 +27,8 @@ class Options:
     allocation: str
     blend: float | None
     floor: float | None
-    min_channels: int
+    min_channels: int | dict
+    max_channels: int | dict | None
     round_to: int
     seed: int
     verbose: int
@@ -45,8 +46,11 @@ class Options:
         for name in ("blend", "floor"):
             if getattr(self, name) is not None:
                 self._share(name, 0, 1)
-        for name in ("interval", "min_channels", "round_to"):
+        for name in ("interval", "round_to"):
             self._whole(name, 1)
+        self._bounds("min_channels")
+        if self.max_channels is not None:
+            self._bounds("max_channels")
         self._whole("seed", 0)
         self._whole("verbose", 0)
         if isinstance(self.end, int):
@@ -71,6 +75,13 @@ class Options:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or value < lowest:
             self._fail(name, f"a whole number, at least {lowest}")
+
+    def _bounds(self, name):
+        value = getattr(self, name)
+        if not isinstance(value, dict):
+            self._whole(name, 1)
+        elif not all(isinstance(n, int) and n > 0 for n in value.values()):
+            self._fail(name, "an int, or a dict from layer names to ints")
 
     def _fail(self, name, rule):
         raise ValueError(

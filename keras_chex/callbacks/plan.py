@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_chex.algorithms.exploration import initial_subset
+from keras_chex.algorithms.grid import WidthGrid
 from keras_chex.analysis.summary import align, share
 
 
@@ -17,6 +18,7 @@ class Plan:
         groups: tuple of `ChannelGroup`.
         start: float, cost share of the first sub-model.
         reachable: float, cost share that uniform widths can reach.
+        notes: `{group name: str}`, what is special about a prunable group.
     """
 
     budget: object
@@ -25,6 +27,7 @@ class Plan:
     groups: tuple
     start: float
     reachable: float
+    notes: dict
 
     def __str__(self):
         budget, clock = self.budget, self.clock
@@ -47,6 +50,7 @@ class Plan:
         rows = [("group", "units", "")]
         for group in self.groups:
             note = f"kept: {group.frozen}" if group.frozen else ""
+            note = note or self.notes.get(group.name, "")
             rows.append((group.name, str(group.size), note))
         return "\n".join([*lines, align(rows)])
 
@@ -61,6 +65,16 @@ def make_plan(graph, budget, clock, unit, arrays, regrow, round_to):
         arrays, budget.cost, budget.limit, regrow=regrow, round_to=round_to
     )
     widths = [int(mask.sum()) for mask in start]
+    bounds = WidthGrid(
+        budget.sizes, budget.min_widths, round_to, budget.max_widths
+    )
+    notes = {
+        group.name: f"stays at {width}: has no multiple of {round_to}"
+        for group, width, exact in zip(
+            arrays, bounds.lowest, bounds.exact, strict=True
+        )
+        if not exact
+    }
     return Plan(
         budget,
         clock,
@@ -68,4 +82,5 @@ def make_plan(graph, budget, clock, unit, arrays, regrow, round_to):
         tuple(graph.groups),
         budget.cost(widths) / budget.dense,
         budget.reachable(round_to),
+        notes,
     )

@@ -1,5 +1,7 @@
 """Which layers an `exclude` argument means."""
 
+import re
+
 import keras
 
 
@@ -8,8 +10,8 @@ def excluded_names(graph, exclude):
 
     Args:
         graph: a `ChannelGraph`.
-        exclude: container of layer names or paths, layer objects and layer
-            classes; or one of them.
+        exclude: container of layer names or paths, regular expressions, layer
+            objects and layer classes; or one of them.
 
     Returns:
         List of names in the order of execution.
@@ -18,11 +20,12 @@ def excluded_names(graph, exclude):
         TypeError: If an entry is of another kind.
         ValueError: If an entry names no layer of the model.
     """
-    if isinstance(exclude, (str, type, keras.layers.Layer)):
+    single = (str, type, re.Pattern, keras.layers.Layer)
+    if isinstance(exclude, single):
         exclude = (exclude,)
     found = []
     for entry in exclude:
-        names = [op.name for op in graph.operations if _matches(op, entry)]
+        names = _matches(graph, entry)
         if not names:
             known = [op.name for op in graph.operations if op.sides]
             shown = getattr(entry, "name", entry)
@@ -35,14 +38,42 @@ def excluded_names(graph, exclude):
     return sorted(set(found), key=order.index)
 
 
-def _matches(op, entry):
-    if isinstance(entry, str):
-        return entry in (op.name, op.layer.name)
+def _matches(graph, entry):
+    if isinstance(entry, (str, re.Pattern)):
+        return matching_names([op.name for op in graph.operations], entry)
     if isinstance(entry, type):
-        return isinstance(op.inner, entry)
+        return [o.name for o in graph.operations if isinstance(o.inner, entry)]
     if isinstance(entry, keras.layers.Layer):
-        return entry in (op.layer, op.inner) or entry.name == op.name
+        return [
+            op.name
+            for op in graph.operations
+            if entry in (op.layer, op.inner) or entry.name == op.name
+        ]
     raise TypeError(
-        "Argument `exclude` must hold layer names, layers or layer classes. "
-        f"Received: {entry!r}"
+        "Argument `exclude` must hold layer names, regular expressions, layers "
+        f"or layer classes. Received: {entry!r}"
     )
+
+
+def matching_names(names, entry):
+    """Finds what a name, a path or a regular expression means.
+
+    A string that is no path and no last part of one is a regular expression,
+    which must match a whole path. A compiled one may match any part of it.
+
+    >>> matching_names(["stem", "block/a", "block/b"], "a")
+    ['block/a']
+    >>> matching_names(["stem", "block/a", "block/b"], "block/.*")
+    ['block/a', 'block/b']
+    >>> matching_names(["stem", "block/a"], re.compile("^b"))
+    ['block/a']
+    """
+    if isinstance(entry, re.Pattern):
+        return [name for name in names if entry.search(name)]
+    exact = [n for n in names if entry in (n, n.rsplit("/", 1)[-1])]
+    if exact:
+        return exact
+    try:
+        return [name for name in names if re.fullmatch(entry, name)]
+    except re.error:
+        return []

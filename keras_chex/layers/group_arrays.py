@@ -8,16 +8,17 @@ from keras_chex.graph.rule import weight_of
 from keras_chex.layers.chex_wrapper import element_mask
 
 
-def read_groups(graph, active, min_widths):
+def read_groups(graph, active, bounds):
     """Collects the matrices and scales of channel groups.
 
     Args:
         graph: the `ChannelGraph` of a wrapped model.
         active: `{group name: bool array}`.
-        min_widths: `{group name: int}`; the groups that are read.
+        bounds: `{group name: (lowest width, highest width)}`; the groups that
+            are read.
 
     Returns:
-        List of `GroupArrays` in the order of `min_widths`.
+        List of `GroupArrays` in the order of the graph.
 
     Raises:
         ValueError: If a weight is not finite.
@@ -26,7 +27,7 @@ def read_groups(graph, active, min_widths):
     weights = _Weights(graph)
     arrays = []
     for group in graph.groups:
-        if group.name not in min_widths:
+        if group.name not in bounds:
             continue
         matrices = [
             weights.made(graph, group, operations[name])
@@ -38,7 +39,7 @@ def read_groups(graph, active, min_widths):
                 np.concatenate(matrices),
                 _scale(graph, group, operations, weights),
                 active[group.name],
-                min_widths[group.name],
+                *bounds[group.name],
             )
         )
     return arrays

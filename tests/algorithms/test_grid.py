@@ -10,23 +10,24 @@ from keras_chex.algorithms.grid import WidthGrid
     "size, minimum, round_to, allowed",
     [
         (5, 1, 1, [1, 2, 3, 4, 5]),
-        (20, 1, 8, [8, 16, 20]),
+        (20, 1, 8, [8, 16]),
         (16, 1, 8, [8, 16]),
-        (20, 9, 8, [16, 20]),
+        (20, 9, 8, [16]),
         (20, 17, 8, [20]),
         (6, 1, 8, [6]),
     ],
 )
 def test_moves_walk_over_the_allowed_widths(size, minimum, round_to, allowed):
     grid = WidthGrid([size], minimum, round_to)
-    up, down = [grid.lowest[0]], [size]
-    while up[-1] < size:
+    up, down = [grid.lowest[0]], [grid.highest[0]]
+    while up[-1] < grid.highest[0]:
         up.append(grid.above([up[-1]])[0])
     while down[-1] > grid.lowest[0]:
         down.append(grid.below([down[-1]])[0])
     assert up == allowed
     assert down[::-1] == allowed
-    assert grid.above([size])[0] == size
+    assert grid.above([size])[0] == allowed[-1]
+    assert grid.exact[0] == all(width % round_to == 0 for width in allowed)
     assert grid.below(grid.lowest)[0] == allowed[0]
 
 
@@ -38,11 +39,11 @@ def test_moves_walk_over_the_allowed_widths(size, minimum, round_to, allowed):
 )
 def test_rounding_agrees_with_a_search_of_all_widths(size, round_to, data):
     minimum = data.draw(st.integers(1, size))
+    maximum = data.draw(st.integers(minimum, size))
     width = data.draw(st.floats(0, 50))
-    grid = WidthGrid([size], minimum, round_to)
-    allowed = np.array(
-        [w for w in range(minimum, size + 1) if w % round_to == 0 or w == size]
-    )
+    grid = WidthGrid([size], minimum, round_to, maximum)
+    multiples = [w for w in range(minimum, maximum + 1) if w % round_to == 0]
+    allowed = np.array(multiples or [maximum])
     below, above = allowed[allowed <= width], allowed[allowed >= width]
     at_most = below.max(initial=allowed[0])
     at_least = above.min(initial=allowed[-1])
