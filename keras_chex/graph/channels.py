@@ -145,9 +145,11 @@ def read_channels(model, exclude=()):
         ValueError: If it is not built, or its code cannot be read.
     """
     program = _check(model)
+    # A wrapped model knows what it was told to keep.
+    exclude = {*exclude, *getattr(model, "excluded_layers", ())}
     fixed, trial = {}, Trial(program)
     while True:
-        graph, tensors = _Reader(set(exclude), fixed).read(program)
+        graph, tensors = _Reader(exclude, fixed).read(program)
         found = trial.fixed(graph, tensors)
         if not found.keys() - fixed.keys():
             return graph

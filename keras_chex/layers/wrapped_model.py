@@ -41,6 +41,11 @@ class WrappedModel:
         stale = self._widths_changed("predict")
         return super().make_predict_function(force=force or stale)
 
+    @property
+    def excluded_layers(self):
+        """Names of the layers that keep all their channels."""
+        return tuple(self._chex.exclude)
+
     def _widths_changed(self, kind):
         widths = prepare(self)
         before = self._chex.traced.get(kind, widths)
