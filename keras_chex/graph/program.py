@@ -1,6 +1,7 @@
 """A model as a flat list of calls, nested models and blocks opened."""
 
 import dataclasses
+import inspect
 
 import keras
 
@@ -171,6 +172,11 @@ def _call_arguments(model):
             for name, shape in shapes.items()
         }
         return (), given
+    if len(_required(model)) > 1:
+        return (
+            f"takes {', '.join(_required(model))} one by one, of which Keras "
+            "records the first only: let it take one tuple or dict"
+        )
     if config.get("input_shape") is None:
         return (
             "does not say what its input is like: call it once on data, or "
@@ -179,11 +185,24 @@ def _call_arguments(model):
     return (_symbolic(config["input_shape"], model),), {}
 
 
-def _symbolic(shapes, model):
-    def tensor(shape):
-        return keras.KerasTensor((None, *shape[1:]), model.input_dtype)
+def _required(model):
+    """Names of the arguments that a call must give."""
+    parameters = inspect.signature(model.call).parameters.values()
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind not in kinds
+    ]
 
-    return keras.tree.map_shape_structure(tensor, shapes)
+
+def _symbolic(shapes, model):
+    if isinstance(shapes, dict):
+        # Keras keeps dicts of a class of its own.
+        return {key: _symbolic(shape, model) for key, shape in shapes.items()}
+    if any(isinstance(entry, (dict, list, tuple)) for entry in shapes):
+        return [_symbolic(shape, model) for shape in shapes]
+    return keras.KerasTensor((None, *shapes[1:]), model.input_dtype)
 
 
 def _input_names(structure, count):

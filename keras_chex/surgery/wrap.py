@@ -1,5 +1,7 @@
 """`wrap`: a copy of the user's model whose layers can lose channels."""
 
+import inspect
+
 import keras
 
 from keras_chex.graph.channels import read_channels
@@ -60,7 +62,15 @@ def wrap(model, exclude=()):
     names = excluded_names(graph, exclude)
     _require_prunable(model, read_channels(model, names) if names else graph)
     copy = _copy(model)
-    copy_state(model, copy)
+    try:
+        copy_state(model, copy)
+    except ValueError as error:
+        raise TypeError(
+            "Argument `model` must be what its config says. Received: "
+            f"{type(model).__name__} '{model.name}', from whose config another "
+            f"model is made: {error}. Build all layers from the arguments of "
+            "`__init__`, and return these from `get_config`."
+        ) from error
     return wrap_in_place(copy, names)
 
 
@@ -112,15 +122,20 @@ def _clone_model(model):
 
 def _remake(model):
     """Makes a model of the user's own class."""
+    config = model.get_config()
     try:
-        copy = type(model).from_config(model.get_config())
+        copy = type(model).from_config(config)
     except TypeError:
-        # A layer class that is not registered cannot be found by its name;
-        # cloning calls the classes of the layers themselves.
-        copy = _clone_model(model)
-        if type(copy) is not type(model):
-            raise
-        return copy
+        if getattr(model, "inputs", None):
+            # A layer class that is not registered cannot be found by its
+            # name; cloning calls the classes of the layers themselves.
+            copy = _clone_model(model)
+            if type(copy) is not type(model):
+                raise
+            return copy
+        # Keras' own config says more than an `__init__` need take.
+        known = inspect.signature(type(model).__init__).parameters
+        copy = type(model)(**{k: v for k, v in config.items() if k in known})
     if not copy.built:
         copy.build_from_config(model.get_build_config())
     if model.compiled:

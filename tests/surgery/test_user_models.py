@@ -1,0 +1,193 @@
+"""Models as users write them: many inputs, dicts, own steps, losses."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import keras_chex
+from tests import checks
+from tests.zoo_blocks import Block, registered
+from tests.zoo_topologies import IMAGE
+
+X = np.random.default_rng(0).normal(size=(4, *IMAGE)).astype("float32")
+
+
+def conv(filters, name):
+    return layers.Conv2D(filters, 3, padding="same", name=name)
+
+
+@registered
+class TwoPictures(keras.Model):
+    """Takes a dict, returns a dict."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.left, self.right = conv(6, "left"), conv(6, "right")
+        self.last, self.head = conv(5, "last"), layers.Dense(3, name="head")
+
+    def call(self, pictures, training=None):
+        x = ops.relu(self.left(pictures["a"])) + self.right(pictures["b"])
+        x = self.last(x)
+        return {
+            "logits": self.head(ops.mean(x, axis=(1, 2))),
+            "strength": ops.mean(x, axis=(1, 2, 3)),
+        }
+
+
+@registered
+class OwnStep(keras.Model):
+    """Halves the loss in a `train_step` of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.net = keras.Sequential(
+            [
+                conv(6, "conv"),
+                layers.BatchNormalization(name="bn"),
+                layers.GlobalAveragePooling2D(name="pool"),
+                layers.Dense(3, name="head"),
+            ],
+            name="net",
+        )
+        self.steps = 0
+
+    def call(self, inputs, training=None):
+        return self.net(inputs, training=training)
+
+    def compute_loss(self, *args, **kwargs):
+        self.steps += 1
+        return 0.5 * super().compute_loss(*args, **kwargs)
+
+
+@registered
+class LossBlock(Block):
+    """Adds a loss in its `call`."""
+
+    def __init__(self, filters=6, **kwargs):
+        super().__init__(filters, **kwargs)
+        self.first = self.conv(filters, "first")
+
+    def call(self, inputs):
+        x = self.first(inputs)
+        self.add_loss(ops.mean(ops.square(x)))
+        return ops.relu(x)
+
+
+class NoConfig(keras.Model):
+    """Takes neither a name nor anything else of Keras."""
+
+    def __init__(self, width=6):
+        super().__init__()
+        self.convs = [conv(width + i, f"conv{i}") for i in range(2)]
+        self.head = layers.Dense(3, name="head")
+
+    def call(self, inputs):
+        for layer in self.convs:
+            inputs = ops.gelu(layer(inputs))
+        return self.head(ops.max(inputs, axis=(1, 2)))
+
+
+class WrongConfig(NoConfig):
+    """Its config is that of a wider model."""
+
+    def get_config(self):
+        return {"width": 9}
+
+
+class OneByOne(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.head = layers.Dense(3)
+
+    def call(self, first, second):
+        return self.head(first + second)
+
+
+def halved(model, x):
+    """The model wrapped, half of its channels active."""
+    model(x)
+    checks.randomize(model)
+    wrapped = keras_chex.wrap(model)
+    difference = checks.largest_difference(wrapped(x), model(x))
+    assert difference <= checks.TOLERANCE
+    groups = keras_chex.channel_groups(wrapped)
+    keras_chex.set_active(wrapped, checks.random_active(groups))
+    return wrapped
+
+
+def assert_strips(wrapped, x):
+    stripped = keras_chex.strip(wrapped)
+    difference = checks.largest_difference(stripped(x), wrapped(x))
+    assert difference <= checks.TOLERANCE
+    return stripped
+
+
+def test_dicts_of_inputs_and_outputs():
+    x = {"a": X, "b": X[:, ::-1].copy()}
+    wrapped = halved(TwoPictures(), x)
+    stripped = assert_strips(wrapped, x)
+    assert stripped.get_layer("left").filters == 3
+
+
+def test_own_training_code_stays_in_force(tmp_path):
+    wrapped = halved(OwnStep(), X)
+    wrapped.compile("sgd", "mse")
+    wrapped.fit(X, np.ones((4, 3)), verbose=0)
+    assert wrapped.steps > 0
+    stripped = assert_strips(wrapped, X)
+    wrapped.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert checks.largest_difference(loaded(X), stripped(X)) <= 1e-5
+    loaded.fit(X, np.ones((4, 3)), verbose=0)
+    assert loaded.steps > 0
+
+
+def test_losses_of_a_block_are_trained_with():
+    image = keras.Input(IMAGE)
+    x = LossBlock(name="block")(conv(5, "c1")(image))
+    pooled = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, layers.Dense(3, name="head")(pooled))
+    wrapped = halved(model, X)
+    wrapped.compile("sgd", "mse")
+    y = np.asarray(wrapped(X))
+    assert wrapped.evaluate(X, y, verbose=0) > 1e-3
+    assert_strips(wrapped, X)
+
+
+def test_a_class_without_a_config_of_its_own_is_copied():
+    wrapped = halved(NoConfig(), X)
+    stripped = assert_strips(wrapped, X)
+    assert stripped.get_layer("conv1").filters in (3, 4)
+
+
+def test_arguments_given_one_by_one_are_refused():
+    model = OneByOne()
+    model(np.ones((2, 4)), np.ones((2, 4)))
+    with pytest.raises(ValueError, match="takes first, second one by one"):
+        keras_chex.channel_groups(model)
+
+
+def test_a_model_that_is_not_what_its_config_says_is_refused():
+    model = WrongConfig()
+    model(X)
+    with pytest.raises(TypeError, match="must be what its config says"):
+        keras_chex.wrap(model)
+
+
+def test_a_layer_out_of_reach_is_refused():
+    class Hidden(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            layer = conv(6, "hidden")
+            self.known = layer
+            self.apply_it = lambda x: layer(x)
+            self.head = layers.Dense(3, name="head")
+
+        def call(self, inputs):
+            return self.head(ops.mean(self.apply_it(inputs), axis=(1, 2)))
+
+    model = Hidden()
+    model(X)
+    with pytest.raises(TypeError, match="'hidden'.*cannot be replaced"):
+        keras_chex.wrap(model)
