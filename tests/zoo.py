@@ -293,7 +293,6 @@ ROWS = {
             "stage1/b+stage1/shortcut",
         ),
     ),
-    "subclassed_over_graph": Row(blocks.subclassed_over_graph, ("c1",)),
     # Classes of models.
     "functional_subclass": Row(
         kinds.functional_subclass,
@@ -304,3 +303,7 @@ ROWS = {
         kinds.subclass_with_own_graph, ("stem", "block0", "block1")
     ),
 }
+if hasattr(keras.layers, "RMSNormalization"):
+    # Before Keras 3.9 a functional model does not know layers that were set as
+    # attributes beside its graph.
+    ROWS["subclassed_over_graph"] = Row(blocks.subclassed_over_graph, ("c1",))

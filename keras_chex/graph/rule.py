@@ -150,6 +150,8 @@ class Rule:
     is_wrapper = False
     # Whether the shape that Keras infers of the outputs can be relied on.
     tells_shape = True
+    # Whether `output_shapes` knows more than Keras does.
+    completes_shapes = False
 
     def inner(self, layer):
         """The layer that holds the weights: itself, or the wrapped one."""
@@ -190,6 +192,16 @@ class Rule:
     def output_shapes(self, layer, input_shape, shapes):
         """Output shapes of a call, for layers that tell Keras too little."""
         return shapes
+
+    def sized_config(self, layer, config, shapes):
+        """Fills sizes into a config that Keras does not work out itself.
+
+        Args:
+            layer: the full layer.
+            config: dict.
+            shapes: list of `(input shape, output shape)`, one per call.
+        """
+        return config
 
     def input_axis(self, layer, rank):
         """The channel axis of the input, counted from 0."""

@@ -168,6 +168,8 @@ def _patched(inside, recorder, specs):
             spec = recorder.spec_of(sub)
         elif rule_for(sub).is_wrapper:
             spec = _full_width(rule_for(sub).inner(sub))
+        elif rule_for(sub).completes_shapes:
+            spec = _full_width(sub)
         else:
             continue
         patched.append((sub, sub.input_spec))
@@ -186,9 +188,15 @@ def _patched(inside, recorder, specs):
 
 def _full_width(layer):
     """Lets a wrapped layer be read as if all its channels were active."""
+    rule = rule_for(layer)
 
     def spec(*args, **kwargs):
-        return layer.compute_output_spec(*args, **_accepted(layer, kwargs))
+        kwargs = _accepted(layer, kwargs)
+        made = type(layer).compute_output_spec(layer, *args, **kwargs)
+        if not rule.completes_shapes:
+            return made
+        (shape,) = rule.output_shapes(layer, args[0].shape, [made.shape])
+        return keras.KerasTensor(shape, made.dtype)
 
     return spec
 

@@ -122,6 +122,7 @@ class _Builder:
         config = dict(op.inner.get_config())
         if not op.weights:
             return config
+        config = op.inner_rule.sized_config(op.inner, config, op.shapes)
         widths = {
             side: len(self.selection.positions(ids))
             for side, ids in op.sides.items()
@@ -161,7 +162,8 @@ def _is_told_wrong(operation, args, kwargs):
     if not isinstance(operation, raw_operation("DotProductAttention")):
         return False
     given = [kwargs.get(name) for name in ("bias", "mask")] + list(args[3:])
-    plain = not operation.is_causal and operation.attn_logits_soft_cap is None
+    cap = getattr(operation, "attn_logits_soft_cap", None)
+    plain = not operation.is_causal and cap is None
     same = args[0].shape[-1] == args[2].shape[-1]
     return plain and not same and all(x is None for x in given)
 

@@ -47,6 +47,8 @@ class _Equation:
 
 @register_rule(keras.layers.EinsumDense)
 class EinsumDenseRule(Rule):
+    completes_shapes = True
+
     def flow(self, call):
         layer, equation = call.layer, _Equation(call.layer.equation)
         if not equation.is_plain:
@@ -82,13 +84,24 @@ class EinsumDenseRule(Rule):
 
     def narrow_config(self, layer, config, widths):
         equation = _Equation(layer.equation)
-        shape = list(layer.partial_output_shape)
+        shape = config["output_shape"]
+        shape = [shape] if isinstance(shape, int) else list(shape)
         shape[equation.of_output(equation.made[-1])] = widths["out"]
         return {**config, "output_shape": shape}
 
     def input_axis(self, layer, rank):
         equation = _Equation(layer.equation)
         return rank + equation.of_input(equation.summed[-1])
+
+    def sized_config(self, layer, config, shapes):
+        equation, sizes = _Equation(layer.equation), config["output_shape"]
+        sizes = [sizes] if isinstance(sizes, int) else list(sizes)
+        for letter in equation.shared if equation.is_plain else ():
+            place = equation.of_output(letter)
+            known = {x[equation.of_input(letter)] for x, _ in shapes}
+            if -place <= len(sizes) and sizes[place] is None:
+                sizes[place] = known.pop() if len(known) == 1 else None
+        return {**config, "output_shape": sizes}
 
     def output_shapes(self, layer, input_shape, shapes):
         equation, shape = _Equation(layer.equation), list(shapes[0])

@@ -40,7 +40,11 @@ class LayerNormalizationRule(_PerChannelRule):
         return {"gamma": {0: IN}, "beta": {0: IN}}
 
 
-@register_rule(keras.layers.RMSNormalization)
+# Keras has it from 3.9 on.
+_RMS = [getattr(keras.layers, "RMSNormalization", None)]
+
+
+@register_rule(*filter(None, _RMS))
 class RMSNormalizationRule(_PerChannelRule):
     def weights(self, layer):
         return {"scale": {0: IN}}

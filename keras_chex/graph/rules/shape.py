@@ -104,7 +104,7 @@ class ReshapeRule(Rule):
             self._forget_batch(call, shape, target)
             return [tensor]
         found = None
-        if shape[0] == target[0] and tensor.axis > 0:
+        if self._keeps_batch(call.layer, shape, target) and tensor.axis > 0:
             place = tensor.axis - 1
             found = merged(tensor.ids, place, shape[1:], target[1:])
             found = found or self._split(call, place, shape[1:], target[1:])
@@ -118,10 +118,20 @@ class ReshapeRule(Rule):
             return call.barrier(f"'{call.name}' has a size that is not fixed")
         return [Channels(ids, axis + 1)]
 
+    def _keeps_batch(self, layer, shape, target):
+        """Tells whether no example takes from another one."""
+        if isinstance(layer, keras.layers.Layer):
+            return True
+        sizes = _product(shape[1:]), _product(target[1:])
+        return (
+            shape[0] == target[0] and None not in sizes and sizes[0] == sizes[1]
+        )
+
     def _forget_batch(self, call, shape, target):
         """Code that was read with a batch size may have it in the target."""
         sizes = getattr(call.layer, "newshape", (-1,))
-        if sizes[0] == target[0] == shape[0] and None not in target[1:]:
+        kept = self._keeps_batch(call.layer, shape, target)
+        if sizes[0] == target[0] == shape[0] and kept:
             stand_in = keras.layers.Reshape(target[1:], name=call.layer.name)
             call.replace(stand_in, np.zeros(0, int))
 
