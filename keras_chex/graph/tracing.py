@@ -124,8 +124,9 @@ def _fixes_batch(read):
 
 def _holds_batch(node):
     held = [v for k, v in vars(node.operation).items() if k[0] != "_"]
-    numbers = keras.tree.flatten([held, list(node.constants)])
-    numbers = [n for n in numbers if isinstance(n, int) and n]
+    values = keras.tree.flatten([held, list(node.constants)])
+    numbers = [n for n in values if isinstance(n, int) and n]
+    numbers += [n for x in values for n in getattr(x, "shape", ()) or () if n]
     if not any(n % BATCH == 0 for n in numbers):
         return False
     shapes = [tuple(x.shape) for x in (*node.inputs, *node.outputs)]

@@ -1,0 +1,192 @@
+"""Reading the user's code: what it leaves behind, what it must not open."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import keras_chex
+from keras_chex.graph.channels import read_channels
+from keras_chex.graph.program import read_program
+from tests import zoo_blocks as blocks
+from tests.zoo_topologies import IMAGE
+
+
+def reasons(model):
+    return {g.name: g.frozen for g in keras_chex.channel_groups(model)}
+
+
+def test_reading_leaves_nothing_behind():
+    model = blocks.subclassed()
+    before = [
+        (set(vars(layer)), len(layer._inbound_nodes), layer.input_spec)
+        for layer in model._flatten_layers()
+    ]
+    keras_chex.channel_groups(model)
+    after = [
+        (set(vars(layer)), len(layer._inbound_nodes), layer.input_spec)
+        for layer in model._flatten_layers()
+    ]
+    assert before == after
+    assert model.losses == []
+
+
+def test_names_of_later_layers_do_not_depend_on_reading():
+    model = blocks.subclassed()
+    keras.backend.clear_session()
+    first = layers.Activation("relu").name
+    keras.backend.clear_session()
+    keras_chex.channel_groups(model)
+    assert layers.Activation("relu").name == first
+
+
+def test_reading_twice_and_reading_the_wrapped_model_agree():
+    model = blocks.subclassed()
+    groups = [str(group) for group in keras_chex.channel_groups(model)]
+    assert [str(g) for g in keras_chex.channel_groups(model)] == groups
+    wrapped = keras_chex.wrap(model)
+    assert [str(g) for g in keras_chex.channel_groups(wrapped)] == groups
+    keras_chex.set_active(wrapped, {"stage0/a": [1, 2]})
+    assert [str(g) for g in keras_chex.channel_groups(wrapped)] == groups
+
+
+def test_training_argument_is_kept_where_the_code_fixes_it():
+    class Fixed(blocks.Block):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.norm = layers.BatchNormalization(name="norm")
+            self.other = layers.BatchNormalization(name="other")
+
+        def call(self, inputs, training=None):
+            x = self.norm(inputs, training=False)
+            return self.other(x, training=training)
+
+    model = blocks.around(Fixed(name="block"))
+    calls = {
+        call.node.operation.name: call.node.fill_in(
+            {id(tensor): tensor for tensor in call.node.inputs}
+        )[1]
+        for call in read_program(model).calls
+    }
+    assert calls["norm"] == {"training": False}
+    assert calls["other"] == {}
+
+
+def test_rows_that_become_examples_keep_their_channels():
+    image = keras.Input((7, 5, 3))
+    x = layers.Conv2D(8, 3, padding="same", name="c1")(image)
+    x = ops.reshape(x, (-1, 5, 8))
+    x = layers.Dense(6, activation="relu", name="d1")(x)
+    x = layers.Dense(5, name="d2")(x)
+    x = ops.reshape(x, (-1, 7, 5, 5))
+    x = layers.GlobalAveragePooling2D()(x)
+    found = reasons(keras.Model(image, layers.Dense(4, name="logits")(x)))
+    assert "reshapes across channels" in found["c1"]
+    assert found["d1"] is None
+    assert "reshapes across channels" in found["d2"]
+
+
+def test_attention_on_tokens_that_become_a_map_again():
+    image = keras.Input((4, 6, 3))
+    x = layers.Conv2D(6, 3, padding="same", name="c1")(image)
+    x = layers.Reshape((24, 6))(x)
+    x = layers.MultiHeadAttention(2, 3, name="heads")(x, x)
+    x = layers.Flatten()(ops.reshape(x, (-1, 4, 6, 6)))
+    model = keras.Model(image, layers.Dense(4, name="logits")(x))
+    wrapped = keras_chex.wrap(model)
+    active = {"c1": [0, 2, 5], "heads/attention_output": [1, 4]}
+    keras_chex.set_active(wrapped, active)
+    stripped = keras_chex.strip(wrapped)
+    assert keras_chex.flops(stripped) == keras_chex.flops(wrapped)
+
+
+def test_code_that_sees_its_width_keeps_it():
+    """A projection that appears only where two widths differ."""
+
+    class Choosing(blocks.Block):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.first = self.conv(7, "first")
+            self.wide = self.conv(9, "wide")
+
+        def call(self, inputs):
+            x = self.first(inputs)
+            return self.wide(x) if x.shape[-1] == 7 else ops.relu(x)
+
+    found = reasons(blocks.around(Choosing(name="block")))
+    assert "does something else when narrower" in found["c1"]
+    assert found["c2"] is None
+
+
+def test_code_that_needs_the_batch_size_is_not_opened():
+    class Counting(blocks.Block):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.first = self.conv(7, "first")
+
+        def call(self, inputs):
+            x = self.first(inputs)
+            count = ops.shape(x)[0]
+            return x * ops.ones((count, 1, 1, 1))
+
+    found = reasons(blocks.around(Counting(name="block")))
+    assert "'block' (Counting)" in found["c1"]
+
+
+def test_a_layer_that_also_runs_where_nothing_is_known_stays_whole():
+    shared = layers.Conv2D(7, 3, padding="same", name="shared")
+
+    class Closed(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = shared
+
+        def call(self, inputs, training=False):
+            x = self.inner(inputs)
+            return x * 2 if training else x
+
+    image = keras.Input(IMAGE)
+    x = layers.Conv2D(7, 3, padding="same", name="c1")(image)
+    x = layers.Conv2D(7, 3, padding="same", name="c2")(shared(x))
+    x = layers.GlobalAveragePooling2D()(Closed(name="closed")(x))
+    model = keras.Model(image, layers.Dense(4, name="logits")(x))
+    found = reasons(model)
+    assert "could not be opened" in found["shared"]
+    assert "could not be opened" in found["c1"]
+
+
+def test_blocks_with_equal_names_have_groups_of_their_own():
+    image = keras.Input(IMAGE)
+    x = layers.Conv2D(7, 3, padding="same", name="c1")(image)
+
+    class Twins(blocks.Block):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.both = [self.conv(5, "same"), self.conv(7, "same")]
+
+        def call(self, inputs):
+            return self.both[1](self.both[0](inputs))
+
+    x = layers.GlobalAveragePooling2D()(Twins(name="block")(x))
+    model = keras.Model(image, layers.Dense(4, name="logits")(x))
+    names = [op.name for op in read_channels(model).operations if op.sides]
+    assert names == ["c1", "block/same", "block/same#2", "logits"]
+    wrapped = keras_chex.wrap(model)
+    keras_chex.set_active(wrapped, {"block/same": [0], "block/same#2": [1, 3]})
+    x = np.ones((2, *IMAGE), "float32")
+    np.testing.assert_allclose(
+        keras_chex.strip(wrapped)(x), wrapped(x), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_wrapped_code_runs_as_the_plain_code_does(training):
+    model = blocks.subclassed()
+    x = np.random.default_rng(0).normal(size=(4, *IMAGE)).astype("float32")
+    wrapped = keras_chex.wrap(model)
+    np.testing.assert_allclose(
+        wrapped(x, training=training),
+        model(x, training=training),
+        rtol=1e-4,
+        atol=1e-5,
+    )
