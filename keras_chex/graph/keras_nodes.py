@@ -277,6 +277,26 @@ def remake(kind, config):
     return operation
 
 
+def config_of(operation):
+    """`get_config()`, also of a layer that Keras refuses it for.
+
+    Keras asks for a `get_config` where a layer was given anything but numbers
+    and strings, be it only a dtype policy.
+    """
+    try:
+        return operation.get_config()
+    except NotImplementedError:
+        parameters = inspect.signature(type(operation).__init__).parameters
+        own = set(parameters) - {"self", "kwargs"}
+        if own or not isinstance(operation, keras.layers.Layer):
+            raise
+        return {
+            "name": operation.name,
+            "trainable": operation.trainable,
+            "dtype": operation.dtype_policy,
+        }
+
+
 def read_variable(variable):
     """The value of a variable as an array; of a mirrored one, the first."""
     with full_precision():
@@ -329,12 +349,3 @@ def undrawn():
 def all_layers(model):
     """Lists a model and all layers inside it, at any depth."""
     return list(model._flatten_layers())
-
-
-def copy_state(source, target):
-    """Copies all variables between two models of the same structure."""
-    pairs = zip(source._flatten_layers(), target._flatten_layers(), strict=True)
-    for old, new in pairs:
-        store = {}
-        old.save_own_variables(store)
-        new.load_own_variables(store)

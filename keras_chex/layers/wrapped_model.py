@@ -5,7 +5,11 @@ import functools
 import keras
 
 from keras_chex.graph.channels import read_channels
-from keras_chex.graph.keras_nodes import all_layers, deserialize
+from keras_chex.graph.copies import layer_names, rename_layers
+from keras_chex.graph.keras_nodes import (
+    all_layers,
+    deserialize,
+)
 from keras_chex.graph.keras_swap import accept_any_width, replace_layers
 from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
@@ -14,9 +18,10 @@ from keras_chex.layers.chex_wrapper import ChexWrapper
 class _State:
     """What a wrapped model knows besides its layers; not tracked by Keras."""
 
-    def __init__(self, config, exclude):
+    def __init__(self, config, exclude, names):
         self.config = config
         self.exclude = exclude
+        self.names = names
         self.traced = {}
 
 
@@ -53,11 +58,18 @@ class WrappedModel:
         return before != widths
 
     def get_config(self):
-        return {"model": self._chex.config, "exclude": self._chex.exclude}
+        if isinstance(self._chex.config, NotImplementedError):
+            raise self._chex.config
+        return {
+            "model": self._chex.config,
+            "exclude": self._chex.exclude,
+            "names": self._chex.names,
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         model = deserialize(config["model"], custom_objects)
+        rename_layers(model, config["names"])
         return wrap_in_place(model, config["exclude"])
 
 
@@ -71,8 +83,7 @@ def wrap_in_place(model, exclude=()):
     Returns:
         `model`, now of a subclass of its class.
     """
-    config = keras.saving.serialize_keras_object(model)
-    config.pop("compile_config", None)
+    config, names = _config(model), layer_names(model)
     graph = read_channels(model, exclude)
     frozen = [group.frozen is not None for group in graph.groups]
     replacements = {}
@@ -103,8 +114,18 @@ def wrap_in_place(model, exclude=()):
         accept_any_width(layer)
     _require_replaced(model, graph, replacements)
     model.__class__ = _wrapped_class(type(model))
-    model._chex = _State(config, list(exclude))
+    model._chex = _State(config, list(exclude), names)
     return model
+
+
+def _config(model):
+    """The config of the plain model; or why it has none, for who saves it."""
+    try:
+        config = keras.saving.serialize_keras_object(model)
+    except NotImplementedError as error:
+        return error
+    config.pop("compile_config", None)
+    return config
 
 
 def _require_replaced(model, graph, replacements):

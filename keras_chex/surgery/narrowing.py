@@ -6,8 +6,9 @@ import inspect
 import keras
 import numpy as np
 
+from keras_chex.graph.copies import copy_state
 from keras_chex.graph.keras_nodes import (
-    copy_state,
+    config_of,
     new_input,
     raw_operation,
     read_variable,
@@ -119,7 +120,7 @@ class _Builder:
         new.build(tuple(shape))
 
     def _config(self, op):
-        config = dict(op.inner.get_config())
+        config = dict(config_of(op.inner))
         if not op.weights:
             return config
         config = op.inner_rule.sized_config(op.inner, config, op.shapes)

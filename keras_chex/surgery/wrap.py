@@ -5,10 +5,16 @@ import inspect
 import keras
 
 from keras_chex.graph.channels import read_channels
+from keras_chex.graph.copies import (
+    copy_state,
+    layer_names,
+    rename_layers,
+)
 from keras_chex.graph.exclusion import excluded_names
 from keras_chex.graph.keras_nodes import (
-    copy_state,
+    config_of,
     input_structure,
+    is_model,
     is_plain_functional,
     new_input,
     remake,
@@ -62,6 +68,7 @@ def wrap(model, exclude=()):
     names = excluded_names(graph, exclude)
     _require_prunable(model, read_channels(model, names) if names else graph)
     copy = _copy(model)
+    rename_layers(copy, layer_names(model))
     try:
         copy_state(model, copy)
     except ValueError as error:
@@ -89,10 +96,10 @@ def _require_prunable(model, graph):
 
 def _copy(model):
     """A new model of the same class; weights are copied afterwards."""
-    plain = is_plain_functional(model) or type(model) is keras.Sequential
     try:
         with trusted():
-            copy = _clone_model(model) if plain else _remake(model)
+            remakes = _clone_model if _is_plain(model) else _remake
+            copy = remakes(model)
     except (TypeError, NotImplementedError, KeyError) as error:
         raise TypeError(
             "Argument `model` must be made of classes that can be made anew "
@@ -112,12 +119,22 @@ def _clone_model(model):
         # Cloning would call an unnamed input "keras_tensor".
         inputs = keras.tree.map_structure(new_input, input_structure(model))
     with undrawn() as spare:
+
+        def clone(operation):
+            if _is_plain(operation):
+                return _clone_model(operation)
+            if is_model(operation):
+                return _remake(operation)
+            return spare(remake(type(operation), config_of(operation)))
+
         return keras.models.clone_model(
-            model,
-            input_tensors=inputs,
-            clone_function=lambda x: spare(remake(type(x), x.get_config())),
-            recursive=True,
+            model, input_tensors=inputs, clone_function=clone
         )
+
+
+def _is_plain(model):
+    """Tells whether a model is of Keras' own classes, nothing overridden."""
+    return is_plain_functional(model) or type(model) is keras.Sequential
 
 
 def _remake(model):

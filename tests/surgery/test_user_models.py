@@ -191,3 +191,44 @@ def test_a_layer_out_of_reach_is_refused():
     model(X)
     with pytest.raises(TypeError, match="'hidden'.*cannot be replaced"):
         keras_chex.wrap(model)
+
+
+def test_a_layer_that_keras_gives_no_config_for():
+    policy = keras.dtype_policies.DTypePolicy("float32")
+    image = keras.Input(IMAGE)
+    x = layers.Identity(dtype=policy, name="same")(conv(5, "c1")(image))
+    pooled = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, layers.Dense(3, name="head")(pooled))
+    with pytest.raises(NotImplementedError):
+        model.get_layer("same").get_config()
+    assert_strips(halved(model, X), X)
+
+
+@registered
+class Nameless(layers.Layer):
+    """Lets Keras name its layers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = layers.Conv2D(6, 3, padding="same")
+        self.second = layers.Conv2D(7, 3, padding="same")
+
+    def call(self, inputs):
+        return self.second(self.first(inputs))
+
+
+@pytest.mark.filterwarnings("ignore:`build..` was called on:UserWarning")
+def test_names_given_by_keras_stay_those_of_the_model(tmp_path):
+    block = Nameless(name="block")
+    image = keras.Input(IMAGE)
+    x = layers.GlobalAveragePooling2D()(block(conv(5, "c1")(image)))
+    model = keras.Model(image, layers.Dense(3, name="head")(x))
+    names = [g.name for g in keras_chex.channel_groups(model)]
+    assert names[1] == f"block/{block.first.name}"
+    wrapped = keras_chex.wrap(model, exclude=block.second)
+    wrapped.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for copy in (wrapped, loaded):
+        groups = keras_chex.channel_groups(copy)
+        assert [g.name for g in groups] == names
+        assert groups[1].frozen is None and "excluded" in groups[2].frozen

@@ -3,7 +3,7 @@
 import keras
 
 from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.rule import IN, Rule, register_rule
+from keras_chex.graph.rule import IN, Rule, register_rule, weight_of
 
 
 def _axes(layer, rank):
@@ -19,9 +19,13 @@ class _PerChannelRule(Rule):
         tensor = call.inputs[0]
         if isinstance(tensor, Channels) and axes != [tensor.axis]:
             return call.barrier(f"'{call.name}' normalises axes {axes}")
-        if len(axes) != 1:
+        if len(axes) != 1 or not self._has_weights(call.layer):
             return [tensor]
         return [Channels(call.consume(axes[0]), axes[0])]
+
+    def _has_weights(self, layer):
+        names = self.weights(layer)
+        return any(weight_of(layer, name) is not None for name in names)
 
     def input_axis(self, layer, rank):
         return _axes(layer, rank)[0]
@@ -69,8 +73,14 @@ class GroupNormalizationRule(_PerChannelRule):
     def flow(self, call):
         outputs = super().flow(call)
         count = call.layer.groups
-        if "in" in call.sides and 1 < count < len(call.sides["in"]):
-            runs = call.sides["in"].reshape(count, -1)
+        if not isinstance(outputs[0], Channels) or count == 1:
+            return outputs
+        ids = outputs[0].ids
+        if count == len(ids) and not self._has_weights(call.layer):
+            # Nothing says then how many groups a narrower layer has.
+            return call.barrier(f"'{call.name}' has groups and no weights")
+        if count < len(ids):
+            runs = ids.reshape(count, -1)
             for run in runs[1:]:
                 call.ids.tie(runs[0], run)
         return outputs
