@@ -12,13 +12,15 @@ WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format large wheel clean
+.PHONY: help demo test check lint format large fuzz models wheel clean
 
 help:
 	@echo "make demo    train the digits demo, dense and with CHEX"
 	@echo "make test    run the tests"
 	@echo "make check   run the linters, then the tests"
 	@echo "make large   run the slow tests too"
+	@echo "make fuzz    check 2,000 random networks (FUZZ=... for another number)"
+	@echo "make models  check keras.applications and KerasHub (takes hours)"
 	@echo "make wheel   build the wheel and test it from a clean environment"
 	@echo "make format  reformat the sources"
 	@echo "make clean   remove .venv, caches and builds"
@@ -46,6 +48,18 @@ test: $(STAMP)
 large: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --run_large \
 	  $(PYTEST_FLAGS)
+
+FUZZ ?= 2000
+
+fuzz: $(STAMP)
+	KERAS_CHEX_FUZZ=$(FUZZ) $(BIN)/python -m pytest \
+	  --numprocesses=$(WORKERS) $(PYTEST_FLAGS) tests/test_fuzz.py
+
+# `MODELS_FLAGS="--only=ResNet50"` checks one; see the program for the others.
+models: $(STAMP)
+	$(BIN)/python -m pip install --quiet "keras-hub>=0.20"
+	$(BIN)/python -m benchmarks.models $(MODELS_FLAGS) \
+	  --page=docs/models.md
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check $(SOURCES)

@@ -40,6 +40,8 @@ EXTRAS = {
     "bench": LITERT,
     "test": TEST,
     "lint": ["ruff==0.17.6"],
+    # Backbones that `make models` checks the package on.
+    "hub": ["keras-hub>=0.20"],
     # For `tf_keras` programs beside this package: post-training clustering and
     # quantisation-aware training of a network that was rebuilt there.
     "tfmot": ["tensorflow-model-optimization>=0.8"],
