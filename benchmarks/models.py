@@ -46,6 +46,9 @@ flags.DEFINE_enum(
     ["missing", "not_passed", "all"],
     "Which records are made: those not there, those not passed too, or all.",
 )
+flags.DEFINE_bool(
+    "train", True, "Whether a training step is compared; it takes longest."
+)
 flags.DEFINE_integer("timeout", 3600, "Seconds that one model may take.")
 # what is done
 flags.DEFINE_bool("scaling", False, "Time networks of growing length instead.")
@@ -111,9 +114,11 @@ def run_job(job):
     from benchmarks.model_exports import check_exports
     from benchmarks.model_suite import ENTRIES
 
-    function = check_exports if job["kind"] == "export" else check_model
     entry = ENTRIES[job["model"]]
-    return function(entry, job["share"], job["round_to"], job["seed"])
+    chosen = entry, job["share"], job["round_to"], job["seed"]
+    if job["kind"] == "export":
+        return check_exports(*chosen)
+    return check_model(*chosen, train=FLAGS.train)
 
 
 def start_job(job, timeout):
@@ -126,7 +131,7 @@ def start_job(job, timeout):
     start = time.perf_counter()
     try:
         done = subprocess.run(
-            [*command, f"--job={json.dumps(job)}"],
+            [*command, f"--job={json.dumps(job)}", f"--train={FLAGS.train}"],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
