@@ -11,6 +11,14 @@ Made by `benchmarks/models.py` from [models.json](results/models.json); do not
 edit. Weights are random, pictures small; BatchNormalization statistics are
 measured and perturbed. {counts}
 
+```bash
+python -m benchmarks.models              # all models; hours on two cores
+python -m benchmarks.models --families   # two more variants of 11 models
+python -m benchmarks.models --export     # files of 11 models
+python -m benchmarks.models --scaling    # time against size
+python -m benchmarks.models --only= --page=docs/models.md
+```
+
 | column | |
 |---|---|
 | groups | channel groups that can lose channels / all |
@@ -75,7 +83,7 @@ def render_page(records, times=()):
     if times:
         parts.append(
             "## Time against size\n\nChains of residual blocks; milliseconds "
-            "per operation ([models_scaling.json]"
+            "of one core per operation ([models_scaling.json]"
             "(results/models_scaling.json)).\n"
         )
         parts.append(_scaling_table(times))

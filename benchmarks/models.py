@@ -121,7 +121,7 @@ def run_job(job):
     return check_model(*chosen, train=FLAGS.train)
 
 
-def start_job(job, timeout):
+def start_job(job, timeout, train=True):
     """Makes one record in a new process.
 
     Returns:
@@ -131,7 +131,7 @@ def start_job(job, timeout):
     start = time.perf_counter()
     try:
         done = subprocess.run(
-            [*command, f"--job={json.dumps(job)}", f"--train={FLAGS.train}"],
+            [*command, f"--job={json.dumps(job)}", f"--train={train}"],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -185,7 +185,7 @@ def run_all():
     jobs = plan(chosen_entries(), FLAGS.families, FLAGS.export)
     jobs = [job for job in jobs if is_wanted(job, records, FLAGS.again)]
     for number, job in enumerate(jobs, 1):
-        record = start_job(job, FLAGS.timeout)
+        record = start_job(job, FLAGS.timeout, FLAGS.train)
         records = store(FLAGS.output, records, record)
         print(
             f"{number}/{len(jobs)} {job['model']} {job['share']} "

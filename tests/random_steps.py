@@ -183,10 +183,6 @@ def normalization(p, x):
     if kind[:5] in ("Batch", "Layer", "Group"):
         options["scale"] = p.pick((True, True, False))
         options["center"] = p.pick((True, True, False))
-    if kind[:5] in ("Layer", "Group"):
-        # TEMPORARY: without weights of its own it is wrapped, but has no
-        # sides (KeyError in `set_active`).
-        options["center"] |= not options["scale"]
     if kind == "GroupNormalization":
         groups = [n for n in range(1, count + 1) if count % n == 0]
         options["groups"] = p.pick([*groups, -1])

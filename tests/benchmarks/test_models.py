@@ -97,6 +97,37 @@ def test_error_is_recorded_and_other_checks_go_on(monkeypatch):
     assert broken["verdict"] == "error"
 
 
+def test_file_that_keras_cannot_load_either_is_skipped(monkeypatch):
+    def fail(path):
+        raise TypeError("no such class")
+
+    monkeypatch.setattr(keras.saving, "load_model", fail)
+    unloaded = check_model(zoo_entry("plain"))
+    assert "Keras cannot load" in unloaded["skipped"]["reloaded"]
+    assert unloaded["verdict"] == "passed"
+
+
+def test_file_of_the_wrapped_model_alone_that_fails_is_an_error(monkeypatch):
+    load = keras.saving.load_model
+    calls = []
+
+    def fail_once(path):
+        calls.append(path)
+        if len(calls) == 1:
+            raise TypeError("no such class")
+        return load(path)
+
+    monkeypatch.setattr(keras.saving, "load_model", fail_once)
+    broken = check_model(zoo_entry("plain"))
+    assert broken["errors"] == {"reloaded": "TypeError: no such class"}
+
+
+def test_training_step_can_be_left_out():
+    untrained = check_model(zoo_entry("plain"), train=False)
+    assert set(untrained["skipped"]) == {"trained"}
+    assert untrained["verdict"] == "passed"
+
+
 def test_model_without_prunable_channels_is_whole():
     entry = Entry("tiny", "Zoo", "hub", build_whole)
     assert check_model(entry)["verdict"] == "whole"
@@ -232,7 +263,7 @@ def test_record_replaces_the_one_with_its_key(tmp_path):
 
 def test_process_that_dies_leaves_a_record():
     job = {**models.plan([ENTRIES["VGG16"]])[0], "model": "NoSuchModel"}
-    dead = models.start_job(job, timeout=60)
+    dead = models.start_job(job, timeout=60, train=False)
     assert dead["verdict"] == "error"
     assert "ended with 1" in dead["errors"]["process"]
     assert models.key(dead) == models.key(job)
