@@ -263,7 +263,7 @@ def test_record_replaces_the_one_with_its_key(tmp_path):
 
 def test_process_that_dies_leaves_a_record():
     job = {**models.plan([ENTRIES["VGG16"]])[0], "model": "NoSuchModel"}
-    dead = models.start_job(job, timeout=60, train=False)
+    dead = models.start_job(job, timeout=600, train=False)
     assert dead["verdict"] == "error"
     assert "ended with 1" in dead["errors"]["process"]
     assert models.key(dead) == models.key(job)
