@@ -54,6 +54,11 @@ class ChannelIds:
         """States that two equally long id vectors are the same channels."""
         self._ties.append((ids, others))
 
+    def tie_all(self, runs):
+        """States that several equally long id vectors are the same channels."""
+        for run in runs[1:]:
+            self.tie(runs[0], run)
+
     def freeze(self, ids, reason):
         """States that channels must stay, and why."""
         if len(ids):

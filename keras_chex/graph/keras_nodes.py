@@ -46,13 +46,21 @@ class NodeCall:
         found = []
         for value in (*self.arguments.args, *self.arguments.kwargs.values()):
             leaves = keras.tree.flatten(value)
-            others = [x for x in leaves if not _is_symbolic(x)]
+            others = [x for x in leaves if not is_symbolic(x)]
             found += [value] if len(others) == len(leaves) else others
         return tuple(found)
 
 
-def _is_symbolic(value):
+def is_symbolic(value):
+    """Tells whether a value is a symbolic tensor."""
     return isinstance(value, keras.KerasTensor)
+
+
+def renewed(value):
+    """A symbolic tensor without a history; anything else as it is."""
+    if not is_symbolic(value):
+        return value
+    return keras.KerasTensor(value.shape, value.dtype, sparse=value.sparse)
 
 
 def functional_graph(model):

@@ -13,6 +13,7 @@ from keras_chex.graph.keras_nodes import (
     is_model,
     node_calls,
     output_structure,
+    renewed,
 )
 from keras_chex.graph.rule import rule_for
 from keras_chex.graph.tracing import Trace, must_be_opened, trace
@@ -159,10 +160,7 @@ def _numbers(structure, known):
 def _call_arguments(model):
     """Symbolic arguments like those the model was built with."""
     if getattr(model, "inputs", None):
-        structure = keras.tree.map_structure(
-            lambda x: keras.KerasTensor(x.shape, x.dtype, sparse=x.sparse),
-            input_structure(model),
-        )
+        structure = keras.tree.map_structure(renewed, input_structure(model))
         return (structure,), {}
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict")
@@ -311,10 +309,7 @@ def _paired(tensors, numbers):
 
 
 def _trace_node(node):
-    fresh = [
-        keras.KerasTensor(t.shape, t.dtype, sparse=t.sparse)
-        for t in node.inputs
-    ]
+    fresh = list(map(renewed, node.inputs))
     return trace(node.operation, *_node_filler(node)(fresh))
 
 

@@ -106,7 +106,5 @@ def tie_blocks(ids, channels, places):
     block = int(np.gcd.reduce([len(channels), *places]))
     if block < 2:
         return False
-    runs = channels.reshape(-1, block)
-    for run in runs[1:]:
-        ids.tie(runs[0], run)
+    ids.tie_all(channels.reshape(-1, block))
     return True

@@ -193,6 +193,13 @@ class Rule:
         """Output shapes of a call, for layers that tell Keras too little."""
         return shapes
 
+    def rewritten(self, layer, args, kwargs):
+        """Outputs of a call written in other operations; None to keep it.
+
+        For `strip`, where the operation itself would mislead Keras.
+        """
+        return None
+
     def sized_config(self, layer, config, shapes):
         """Fills sizes into a config that Keras does not work out itself.
 

@@ -14,8 +14,10 @@ from keras_chex.graph.keras_nodes import (
     all_layers,
     functional_graph,
     is_model,
+    is_symbolic,
     own_weights,
     recorded_calls,
+    renewed,
     simple_attributes,
     sublayers,
     unrecorded,
@@ -89,7 +91,7 @@ def _read(layer, args, kwargs):
 
 def with_batch(value):
     """A symbolic tensor with a known batch size; anything else as it is."""
-    if not _is_symbolic(value):
+    if not is_symbolic(value):
         return value
     return keras.KerasTensor((BATCH, *value.shape[1:]), value.dtype)
 
@@ -245,13 +247,13 @@ class _Recorder:
     def _call(self, layer, args, kwargs):
         if own_weights(layer):
             raise _Unreadable("holds weights beside those of its sub-layers")
-        args, kwargs = keras.tree.map_structure(_renewed, (args, kwargs))
+        args, kwargs = keras.tree.map_structure(renewed, (args, kwargs))
         kwargs = _accepted(layer, kwargs)
         inputs = _tensors((args, kwargs))
         held = frozenset(map(id, all_layers(layer)))
         structure = layer.call(*args, **kwargs)
         outputs = keras.tree.flatten(structure)
-        if not outputs or not all(map(_is_symbolic, outputs)):
+        if not outputs or not all(map(is_symbolic, outputs)):
             raise _Unreadable("returns something that is not a tensor")
         calls = recorded_calls(outputs, inputs, layer.name)
         if any(
@@ -268,7 +270,7 @@ class _Recorder:
         known = Trace(
             tuple(inputs), calls, tuple(outputs), inner, structure, held
         )
-        return keras.tree.map_structure(_renewed, structure), known
+        return keras.tree.map_structure(renewed, structure), known
 
 
 class _Unreadable(Exception):
@@ -288,18 +290,8 @@ def _reason(error):
     )
 
 
-def _is_symbolic(value):
-    return isinstance(value, keras.KerasTensor)
-
-
 def _tensors(structure):
-    return [x for x in keras.tree.flatten(structure) if _is_symbolic(x)]
-
-
-def _renewed(value):
-    if not _is_symbolic(value):
-        return value
-    return keras.KerasTensor(value.shape, value.dtype, sparse=value.sparse)
+    return [x for x in keras.tree.flatten(structure) if is_symbolic(x)]
 
 
 def _merge(inference, training):

@@ -10,7 +10,6 @@ from keras_chex.graph.copies import copy_state
 from keras_chex.graph.keras_nodes import (
     config_of,
     new_input,
-    raw_operation,
     read_variable,
     remake,
     trusted,
@@ -73,13 +72,14 @@ class _Builder:
         """Calls the new operation as the old one was called."""
         prefix = "".join(f"{name}_" for name in call.path)
         args, kwargs = call.fill_in(_as_called(call, tensors))
-        stand_in = self.operations[id(call.node.operation)].stand_in
-        if hasattr(stand_in, "plain"):
-            new, args = stand_in.plain(*args, **kwargs)
+        op = self.operations[id(call.node.operation)]
+        if hasattr(op.stand_in, "plain"):
+            new, args = op.stand_in.plain(*args, **kwargs)
             new.name = self.unique(call.node.operation.name, prefix)
             return keras.tree.flatten(new(*args))
-        if _is_told_wrong(call.node.operation, args, kwargs):
-            return [_attention(*args, **kwargs)]
+        rewritten = op.rule.rewritten(op.layer, args, kwargs)
+        if rewritten is not None:
+            return rewritten
         new = self.new(call.node.operation, prefix)
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
 
@@ -153,29 +153,6 @@ class _Builder:
                 places = role.positions(indices[role.side])
                 value = np.take(value, places, axis=axis)
             weight_of(new, name).assign(value)
-
-
-def _is_told_wrong(operation, args, kwargs):
-    """Whether Keras infers a wrong shape: values of another size than keys.
-
-    A copy of a model with such an operation could not be built.
-    """
-    if not isinstance(operation, raw_operation("DotProductAttention")):
-        return False
-    given = [kwargs.get(name) for name in ("bias", "mask")] + list(args[3:])
-    cap = getattr(operation, "attn_logits_soft_cap", None)
-    plain = not operation.is_causal and cap is None
-    same = args[0].shape[-1] == args[2].shape[-1]
-    return plain and not same and all(x is None for x in given)
-
-
-def _attention(query, key, value, scale=None, **kwargs):
-    """The same in operations whose shapes Keras infers right."""
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = keras.ops.einsum("bqhd,bkhd->bhqk", query, key) * scale
-    weights = keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
-    weights = keras.ops.cast(weights, value.dtype)
-    return keras.ops.einsum("bhqk,bkhd->bqhd", weights, value)
 
 
 def _as_called(call, tensors):

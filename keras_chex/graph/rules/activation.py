@@ -46,3 +46,14 @@ def is_channelwise(activation):
 def activation_name(activation):
     """A readable name for a report."""
     return getattr(activation, "__name__", type(activation).__name__)
+
+
+def keep_if_mixed(call, ids):
+    """Keeps the channels that a layer makes if its activation may mix them."""
+    activation = call.layer.activation
+    if not is_channelwise(activation):
+        call.ids.freeze(
+            ids,
+            f"'{call.name}' has an activation that may mix channels "
+            f"({activation_name(activation)})",
+        )

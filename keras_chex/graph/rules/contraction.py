@@ -2,6 +2,7 @@
 
 import string
 
+import keras
 import numpy as np
 
 from keras_chex.graph.channel_ids import Channels, Opaque
@@ -45,8 +46,7 @@ class _ContractionRule(Rule):
                 alone = True
         if not found:
             return None
-        for ids in found[1:]:
-            call.ids.tie(found[0], ids)
+        call.ids.tie_all(found)
         if alone:
             reason = f"'{call.name}' multiplies it with what has no channels"
             call.ids.freeze(found[0], reason)
@@ -92,3 +92,22 @@ class AttentionRule(_ContractionRule):
     def spelled(self, call):
         sources = ["bqhd", "bkhd", "bkhv", "bhqk", "bhqk"]
         return sources[: len(call.inputs)], "bqhv"
+
+    def rewritten(self, layer, args, kwargs):
+        """Without the operation where values have another size than keys.
+
+        A copy of a model could not be built with the shape that Keras infers.
+        """
+        query, key, value = args[:3]
+        given = [kwargs.get(name) for name in ("bias", "mask")] + [*args[3:]]
+        cap = getattr(layer, "attn_logits_soft_cap", None)
+        plain = not layer.is_causal and cap is None
+        same = query.shape[-1] == value.shape[-1]
+        if same or not plain or any(x is not None for x in given):
+            return None
+        scale = kwargs.get("scale")
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        scores = keras.ops.einsum("bqhd,bkhd->bhqk", query, key) * scale
+        weights = keras.ops.softmax(keras.ops.cast(scores, "float32"), axis=-1)
+        weights = keras.ops.cast(weights, value.dtype)
+        return [keras.ops.einsum("bhqk,bkhd->bqhd", weights, value)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.rule import IN, OUT, Axis, Rule, register_rule
-from keras_chex.graph.rules.activation import activation_name, is_channelwise
+from keras_chex.graph.rules.activation import keep_if_mixed
 
 
 def channel_axis(data_format, rank):
@@ -39,13 +39,7 @@ class _ConvolutionRule(Rule):
         return self.input_axis(call.layer, len(call.input_shapes[0]))
 
     def output(self, call, ids):
-        activation = call.layer.activation
-        if not is_channelwise(activation):
-            call.ids.freeze(
-                ids,
-                f"'{call.name}' has an activation that may mix channels "
-                f"({activation_name(activation)})",
-            )
+        keep_if_mixed(call, ids)
         return [Channels(ids, self.axis(call))]
 
 
@@ -68,9 +62,7 @@ class ConvRule(_ConvolutionRule):
         outputs = call.produce(layer.filters)
         if layer.groups > 1:
             for ids in (inputs, outputs):
-                runs = ids.reshape(layer.groups, -1)
-                for run in runs[1:]:
-                    call.ids.tie(runs[0], run)
+                call.ids.tie_all(ids.reshape(layer.groups, -1))
         return self.output(call, outputs)
 
     def weights(self, layer):

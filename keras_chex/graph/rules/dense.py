@@ -6,7 +6,7 @@ import keras
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.rule import IN, OUT, Rule, register_rule
-from keras_chex.graph.rules.activation import activation_name, is_channelwise
+from keras_chex.graph.rules.activation import keep_if_mixed
 
 
 @register_rule(keras.layers.Dense)
@@ -15,13 +15,7 @@ class DenseRule(Rule):
         layer = call.layer
         call.consume(-1)
         outputs = call.produce(layer.units)
-        if not is_channelwise(layer.activation):
-            name = activation_name(layer.activation)
-            call.ids.freeze(
-                outputs,
-                f"'{call.name}' has an activation that may mix channels "
-                f"({name})",
-            )
+        keep_if_mixed(call, outputs)
         return [Channels(outputs, len(call.output_shapes[0]) - 1)]
 
     def weights(self, layer):

@@ -10,7 +10,7 @@ import keras
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.rule import IN, OUT, Rule, register_rule
-from keras_chex.graph.rules.activation import activation_name, is_channelwise
+from keras_chex.graph.rules.activation import keep_if_mixed
 
 
 class _Equation:
@@ -57,13 +57,7 @@ class EinsumDenseRule(Rule):
         letter = equation.made[-1]
         size = layer.kernel.shape[equation.kernel.index(letter)]
         outputs = call.produce(size)
-        if not is_channelwise(layer.activation):
-            name = activation_name(layer.activation)
-            call.ids.freeze(
-                outputs,
-                f"'{call.name}' has an activation that may mix channels "
-                f"({name})",
-            )
+        keep_if_mixed(call, outputs)
         rank = len(call.output_shapes[0])
         return [Channels(outputs, rank + equation.of_output(letter))]
 

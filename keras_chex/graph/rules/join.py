@@ -101,6 +101,5 @@ class ConcatenateRule(Rule):
         if shared == axis:
             return call.barrier(f"'{call.name}' joins different axes")
         parts = [call.read(shared, i) for i in range(len(call.inputs))]
-        for part in parts[1:]:
-            call.ids.tie(parts[0], part)
+        call.ids.tie_all(parts)
         return [Channels(parts[0], shared)]

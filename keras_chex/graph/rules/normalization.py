@@ -80,9 +80,7 @@ class GroupNormalizationRule(_PerChannelRule):
             # Nothing says then how many groups a narrower layer has.
             return call.barrier(f"'{call.name}' has groups and no weights")
         if count < len(ids):
-            runs = ids.reshape(count, -1)
-            for run in runs[1:]:
-                call.ids.tie(runs[0], run)
+            call.ids.tie_all(ids.reshape(count, -1))
         return outputs
 
     def weights(self, layer):

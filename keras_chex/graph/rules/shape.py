@@ -150,8 +150,7 @@ class ReshapeRule(Rule):
         lines = np.moveaxis(table, longest, -1).reshape(-1, sizes[longest])
         if sizes[longest] == 1:
             return None
-        for line in lines[1:]:
-            call.ids.tie(lines[0], line)
+        call.ids.tie_all(lines)
         return lines[0], run.start + longest
 
     def _flexible(self, layer, axis, target):

@@ -1,6 +1,5 @@
 """Rules of what takes a part of the channels, or adds empty ones."""
 
-import keras
 import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
@@ -46,9 +45,7 @@ class GetItemRule(Rule):
         if (first, last, step) == (0, len(tensor.ids), 1):
             return True
         if step > 1 and part.stop is None and len(tensor.ids) % step == 0:
-            runs = tensor.ids.reshape(-1, step).T
-            for run in runs[1:]:
-                call.ids.tie(runs[0], run)
+            call.ids.tie_all(tensor.ids.reshape(-1, step).T)
             return first < step
         if step != 1 or last <= first:
             return False
@@ -105,7 +102,7 @@ class SplitRule(Rule):
         count, places = len(tensor.ids), _places(layer)
         if isinstance(places, int):
             step = count // places
-            tie_parts(call.ids, np.split(tensor.ids, places))
+            call.ids.tie_all(np.split(tensor.ids, places))
             return [
                 Channels(tensor.ids[i * step : (i + 1) * step], tensor.axis)
                 for i in range(places)
@@ -129,12 +126,6 @@ def _places(layer):
     if isinstance(layer, RelativeSplit):
         return layer.places
     return layer.indices_or_sections
-
-
-def tie_parts(ids, parts):
-    """Ties the k-th channels of several parts."""
-    for part in parts[1:]:
-        ids.tie(parts[0], part)
 
 
 @register_rule(raw_operation("Pad"))
@@ -171,11 +162,3 @@ class FlipRule(Rule):
         if isinstance(tensor, Channels) and tensor.axis in axes:
             return call.barrier(f"'{call.name}' reverses the channels")
         return [tensor]
-
-
-@register_rule(keras.layers.RandomFlip, keras.layers.RandomTranslation)
-class AugmentationRule(Rule):
-    """Moves pixels; all channels alike."""
-
-    def flow(self, call):
-        return call.inputs

@@ -40,6 +40,14 @@ class SpatialRule(Rule):
         return [tensor]
 
 
+@register_rule(keras.layers.RandomFlip, keras.layers.RandomTranslation)
+class AugmentationRule(Rule):
+    """Moves pixels; all channels alike."""
+
+    def flow(self, call):
+        return call.inputs
+
+
 @register_rule(
     *_each("GlobalMaxPooling{}D", (1, 2, 3)),
     *_each("GlobalAveragePooling{}D", (1, 2, 3)),
