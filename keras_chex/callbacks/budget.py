@@ -47,9 +47,9 @@ class Budget:
             max_widths=self.max_widths,
         )
 
-    def reachable(self, round_to):
-        """Share of the dense cost that uniform widths on the grid reach."""
-        widths = allocate(
+    def uniform_widths(self, round_to):
+        """Widths on the grid, as equal in share as the budget allows."""
+        return allocate(
             [None] * len(self.sizes),
             self.sizes,
             self.cost,
@@ -59,7 +59,6 @@ class Budget:
             max_widths=self.max_widths,
             round_to=round_to,
         )
-        return self.cost(widths) / self.dense
 
 
 def check_budget(**shares):

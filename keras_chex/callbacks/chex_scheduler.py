@@ -3,11 +3,8 @@
 import keras
 
 from keras_chex.callbacks.budget import check_budget
-from keras_chex.callbacks.clock import make_clock
-from keras_chex.callbacks.exploration import Explorer
-from keras_chex.callbacks.messages import print_message
 from keras_chex.callbacks.options import Options
-from keras_chex.graph.keras_nodes import read_variable
+from keras_chex.callbacks.run import Run
 
 
 class ChexScheduler(keras.callbacks.Callback):
@@ -62,11 +59,15 @@ class ChexScheduler(keras.callbacks.Callback):
             `None` for the default of the allocation.
         input_shape: shape of one example, for a model that takes any size.
         max_channels: int or dict as `min_channels`: no group gets wider.
+        initial: what training starts with: `"uniform"`, the same share of
+            every group (the paper's); or `"dense"`, all channels until the
+            first exploration step, for a model that was trained before.
 
     Attributes:
         history: list of dicts, one per exploration step: `step` (optimizer
             iterations), `epoch`, `flops`, `params` (shares of dense),
-            `widths` (`{group: active units}`) and `regrown`.
+            `widths` (`{group: active units}`), `regrown` and `fingerprint` (of
+            what is active; equal on all workers).
 
     Raises:
         ValueError: Before training, if an argument is out of range, does not
@@ -115,6 +116,7 @@ class ChexScheduler(keras.callbacks.Callback):
         floor=None,
         input_shape=None,
         max_channels=None,
+        initial="uniform",
     ):
         super().__init__()
         self.budget = check_budget(
@@ -138,109 +140,157 @@ class ChexScheduler(keras.callbacks.Callback):
             round_to,
             seed,
             verbose,
+            initial,
         )
         self.exclude = exclude
         self.input_shape = input_shape
-        self.history = []
-        self._explorer = None
+        self._run = None
         self._started = False
-        self._epoch = 0
-        self._regrown = 0
+        self._last = None
         if unit == "epoch":
             # Keras waits for every batch if the hook is overridden.
             self.on_train_batch_end = super().on_train_batch_end
 
+    @property
+    def history(self):
+        """One dict per exploration step of the last run; see the class."""
+        return self._run.history if self._run else []
+
+    def plan(self, model, epochs, steps_per_epoch=None):
+        """Works out what a run would do, without training.
+
+        Args:
+            model: a compiled model with `ChexWrapper` layers.
+            epochs: int, length of the run.
+            steps_per_epoch: int, batches in an epoch; needed for
+                `unit="step"`.
+
+        Returns:
+            A `Plan`; `str()` renders it, and `training_share` is the expected
+            mean of the multiply-adds over the run, as a share of dense.
+        """
+        return Run(self, model, epochs, steps_per_epoch).plan
+
+    def start(self, model, epochs, steps_per_epoch):
+        """Begins a run in a training loop written by hand.
+
+        Such a loop calls `step` after every batch and `finish` at the end.
+        After `load_weights` of an interrupted run it goes on with that one.
+
+        Args:
+            model: a compiled model with `ChexWrapper` layers.
+            epochs: int, length of the run.
+            steps_per_epoch: int, batches in an epoch.
+
+        Example:
+
+        >>> model = keras_chex.wrap(keras.Sequential([
+        ...     keras.Input((4,)),
+        ...     keras.layers.Dense(16, "relu"),
+        ...     keras.layers.Dense(2),
+        ... ]))
+        >>> model.compile("sgd", "mse")
+        >>> scheduler = ChexScheduler(params=0.5, interval=1, verbose=0)
+        >>> scheduler.start(model, epochs=4, steps_per_epoch=3)
+        >>> for batch in range(4 * 3):
+        ...     logs = model.train_on_batch(np.ones((8, 4)), np.ones((8, 2)))
+        ...     changed = scheduler.step()
+        >>> scheduler.finish()["chex/params"] <= 0.5
+        True
+        """
+        self.set_model(model)
+        self._run = Run(self, model, epochs, steps_per_epoch)
+        self._run.start(self._epoch_by_steps())
+
+    def step(self):
+        """Tells the scheduler that a batch was trained.
+
+        Returns:
+            Bool: whether channels have changed. `train_on_batch` follows by
+            itself; a function of your own that was compiled around the model
+            has to be made anew.
+        """
+        self._run.epoch = self._epoch_by_steps()
+        return self._run.explore_if_due()
+
+    def finish(self):
+        """Ends a run in a training loop written by hand.
+
+        Returns:
+            Dict, the logs of `fit`: costs of the final model.
+        """
+        self._run.finish()
+        return self._run.logs()
+
+    def _epoch_by_steps(self):
+        made = self._run.iterations() - max(0, self._run.explorer.origin)
+        return made // self._run.updates
+
     def on_train_begin(self, logs=None):
-        options = self.options
-        self._explorer = Explorer(
-            self.model, self.budget, options, self.exclude, self.input_shape
-        )
-        self._clock = make_clock(
-            options.interval,
-            options.end,
-            options.unit,
-            self.params["epochs"],
-            self.params.get("steps"),
+        self._run = Run(
+            self, self.model, self.params["epochs"], self.params.get("steps")
         )
         self._started = False
-        self._regrown = 0
-        self._plan = self._explorer.plan(self._clock)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-        if not self._started:
-            self._start()
-        if self.options.unit == "epoch":
-            self._explore_if_due(epoch)
+        if self._last is None:
+            self._begin_epoch(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._explore_if_due(self._iterations() - self._explorer.origin)
+        if self._last is None:
+            self._run.explore_if_due()
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            costs = self._explorer.costs()
-            logs["chex/flops"] = costs["flops"]
-            logs["chex/params"] = costs["params"]
-            logs["chex/channels"] = float(costs["channels"])
-            logs["chex/regrown"] = float(self._regrown)
-        self._regrown = 0
+            logs.update(self._run.logs())
 
     def on_train_end(self, logs=None):
-        if self._explorer.done < self._clock.end:
-            self._say(
-                "\nTraining stopped before the end of exploration "
-                f"({self.options.unit} {self._clock.end}); channels are cut to "
-                "the budget now, without training after it."
-            )
-            self._explore(self._clock.end)
+        if self._last is None:
+            self._run.finish()
 
-    def _start(self):
-        """Begins a run, or goes on with one that was interrupted."""
-        now = 0 if self.options.unit == "step" else self._epoch
-        self._started = True
-        self._say(str(self._plan))
-        if self._explorer.resume(self._iterations(), now, self._clock):
-            self._say(
-                f"Going on after {self.options.unit} {self._explorer.done}."
-            )
-            return
-        self._explorer.begin(self._iterations())
-        self._record(0)
+    def _begin_epoch(self, epoch):
+        if not self._started:
+            # Not before now: a callback that restores a backup does so when
+            # training begins.
+            self._started = True
+            self._run.start(epoch)
+        self._run.epoch = epoch
+        if self.options.unit == "epoch":
+            self._run.explore_if_due()
 
-    def _explore_if_due(self, now):
-        time = self._clock.due(self._explorer.done, now)
-        if time is not None:
-            self._explore(time)
+    def split(self):
+        """Parts of the callback for the front and the end of a list.
 
-    def _explore(self, time):
-        step = self._iterations()
-        result = self._explorer.explore(time, self._clock)
-        self._regrown += result.regrown
-        self._record(result.regrown)
-        self._say(
-            f"\nEpoch {self._epoch + 1}, step {step}: exploration "
-            f"{self._clock.times.index(time) + 1}/{len(self._clock.times)}: "
-            f"{result}"
-        )
+        A wrapped model's `fit` puts them there, so that the order in which
+        callbacks are given does not matter: logs are there before anything
+        writes them, and channels change after other callbacks have put the
+        weights that belong to training in place.
 
-    def _record(self, regrown):
-        costs = self._explorer.costs()
-        self.history.append(
-            {
-                "step": self._iterations(),
-                "epoch": self._epoch,
-                "flops": costs["flops"],
-                "params": costs["params"],
-                "widths": costs["widths"],
-                "regrown": regrown,
-            }
-        )
+        Returns:
+            `(first, last)`, two callbacks.
+        """
+        self._last = _Last(self)
+        return self, self._last
 
-    def _iterations(self):
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
-        return int(read_variable(self.model.optimizer.iterations))
+    def join(self):
+        """Takes `split` back."""
+        self._last = None
 
-    def _say(self, text):
-        if self.options.verbose:
-            print_message(text)
+
+class _Last(keras.callbacks.Callback):
+    """Changes channels when all other callbacks have had their turn."""
+
+    def __init__(self, scheduler):
+        super().__init__()
+        self._scheduler = scheduler
+        if scheduler.options.unit == "step":
+            self.on_train_batch_end = self._explore
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._scheduler._begin_epoch(epoch)
+
+    def _explore(self, batch, logs=None):
+        self._scheduler._run.explore_if_due()
+
+    def on_train_end(self, logs=None):
+        self._scheduler._run.finish()

@@ -3,6 +3,8 @@
 import dataclasses
 import time
 
+import numpy as np
+
 from keras_chex.algorithms.exploration import explore, initial_subset
 from keras_chex.algorithms.schedules import regrow_fraction
 from keras_chex.analysis.budget import prunable, width_cost
@@ -83,13 +85,10 @@ class Explorer:
         """Optimizer iterations at which the run began."""
         return self._wrappers[0].clock[1]
 
-    def resume(self, iterations, now, clock):
-        """Tells whether the model is in the middle of this run."""
-        if self.done < 0 or self.done >= clock.end and now < self.done:
-            return False
-        if self.options.unit == "epoch":
-            return iterations > 0 and self.done <= now
-        return 0 < self.origin + self.done <= iterations
+    @property
+    def state_variables(self):
+        """Integer variables: what is active, and the clock."""
+        return [wrapper.state_variable for wrapper in self._wrappers]
 
     def plan(self, clock):
         """Describes the run."""
@@ -97,29 +96,40 @@ class Explorer:
             self.graph,
             self.budget,
             clock,
-            self.options.unit,
-            self._arrays(),
-            self.options.regrow,
-            self.options.round_to,
+            self.options,
+            [int(mask.sum()) for mask in self._first()],
+            self._costs["flops"],
         )
 
-    def begin(self, iterations):
-        """Cuts the model to the sub-model that training starts from."""
-        chosen = initial_subset(
+    def _first(self):
+        """The units of each group that training starts with."""
+        if self.options.initial == "dense":
+            return [np.ones(size, bool) for size in self.budget.sizes]
+        return initial_subset(
             self._arrays(),
             self.budget.cost,
             self.budget.limit,
             regrow=self.options.regrow,
             round_to=self.options.round_to,
         )
-        self._apply(chosen, 0, iterations)
 
-    def explore(self, time_now, clock):
+    def begin(self, iterations, agree=list):
+        """Cuts the model to the sub-model that training starts from.
+
+        Args:
+            iterations: int, steps that the optimizer has made before.
+            agree: function from a list of bool arrays to the same list on all
+                workers.
+        """
+        self._apply(agree(self._first()), 0, iterations)
+
+    def explore(self, time_now, clock, agree=list):
         """Makes one exploration step.
 
         Args:
             time_now: int, time of the step.
             clock: `Clock`.
+            agree: see `begin`.
 
         Returns:
             A `StepReport`.
@@ -143,7 +153,7 @@ class Explorer:
             seed=options.seed,
             step=time_now,
         )
-        self._apply(result.active, time_now, self.origin)
+        self._apply(agree(result.active), time_now, self.origin)
         dense = self.budget.dense
         return StepReport(
             result.cost_before / dense,

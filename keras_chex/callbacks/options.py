@@ -10,6 +10,8 @@ from keras_chex.algorithms.schedules import SCHEDULES
 from keras_chex.callbacks.clock import UNITS
 from keras_chex.layers.restore import RESTORES
 
+INITIALS = ("uniform", "dense")
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -32,6 +34,7 @@ class Options:
     round_to: int
     seed: int
     verbose: int
+    initial: str
 
     def __post_init__(self):
         self._one_of("unit", UNITS)
@@ -40,6 +43,7 @@ class Options:
         self._one_of("probability", FORMS)
         self._one_of("restore", RESTORES)
         self._one_of("allocation", ALLOCATIONS)
+        self._one_of("initial", INITIALS)
         if not callable(self.schedule):
             self._one_of("schedule", tuple(SCHEDULES))
         self._share("regrow", 0, 1)

@@ -2,8 +2,10 @@
 
 import dataclasses
 
-from keras_chex.algorithms.exploration import initial_subset
+import numpy as np
+
 from keras_chex.algorithms.grid import WidthGrid
+from keras_chex.algorithms.schedules import regrow_count, regrow_fraction
 from keras_chex.analysis.summary import align, share
 
 
@@ -19,6 +21,8 @@ class Plan:
         start: float, cost share of the first sub-model.
         reachable: float, cost share that uniform widths can reach.
         notes: `{group name: str}`, what is special about a prunable group.
+        training_share: float, expected mean multiply-adds of the run, as a
+            share of those of the dense model.
     """
 
     budget: object
@@ -28,6 +32,7 @@ class Plan:
     start: float
     reachable: float
     notes: dict
+    training_share: float
 
     def __str__(self):
         budget, clock = self.budget, self.clock
@@ -40,6 +45,8 @@ class Plan:
             + (" (dense)" if self.start == 1 else "")
             + f"; {len(clock.times)} exploration steps at {self.unit} "
             f"{', '.join(map(str, _short(clock.times)))} of {clock.total}.",
+            "Training is expected to take "
+            f"{share(self.training_share, 1)} of the dense multiply-adds.",
         ]
         if self.reachable < 0.99 * budget.limit / budget.dense:
             lines.append(
@@ -59,28 +66,53 @@ def _short(times):
     return times if len(times) < 9 else (*times[:3], "...", *times[-2:])
 
 
-def make_plan(graph, budget, clock, unit, arrays, regrow, round_to):
-    """Works out what a run will start from and end with."""
-    start = initial_subset(
-        arrays, budget.cost, budget.limit, regrow=regrow, round_to=round_to
-    )
-    widths = [int(mask.sum()) for mask in start]
+def make_plan(graph, budget, clock, options, start, flops_cost):
+    """Works out what a run will start from and end with.
+
+    Args:
+        graph: the `ChannelGraph`.
+        budget: `Budget`.
+        clock: `Clock`.
+        options: `Options`.
+        start: list of ints, the widths that training starts with.
+        flops_cost: `QuadraticCost`, multiply-adds.
+    """
+    groups = [group for group in graph.groups if group.frozen is None]
     bounds = WidthGrid(
-        budget.sizes, budget.min_widths, round_to, budget.max_widths
+        budget.sizes, budget.min_widths, options.round_to, budget.max_widths
     )
     notes = {
-        group.name: f"stays at {width}: has no multiple of {round_to}"
+        group.name: f"stays at {width}: has no multiple of {options.round_to}"
         for group, width, exact in zip(
-            arrays, bounds.lowest, bounds.exact, strict=True
+            groups, bounds.lowest, bounds.exact, strict=True
         )
         if not exact
     }
+    uniform = budget.uniform_widths(options.round_to)
     return Plan(
         budget,
         clock,
-        unit,
+        options.unit,
         tuple(graph.groups),
-        budget.cost(widths) / budget.dense,
-        budget.reachable(round_to),
+        budget.cost(start) / budget.dense,
+        budget.cost(uniform) / budget.dense,
         notes,
+        _training_share(clock, options, start, uniform, bounds, flops_cost),
+    )
+
+
+def _training_share(clock, options, start, uniform, bounds, flops_cost):
+    """Mean multiply-adds of the run if widths stay uniform."""
+    moments = [0, *(min(t, clock.total) for t in clock.times), clock.total]
+    costs = [flops_cost(start)]
+    for time in clock.times:
+        progress = time / clock.end
+        fraction = regrow_fraction(progress, options.regrow, options.schedule)
+        if time == clock.end or options.sampling == "none":
+            fraction = 0.0
+        back = [regrow_count(fraction, size) for size in bounds.sizes]
+        costs.append(flops_cost(bounds.at_least(uniform + np.array(back))))
+    lengths = np.diff(moments)
+    return float(
+        np.dot(lengths, costs) / clock.total / flops_cost(bounds.sizes)
     )

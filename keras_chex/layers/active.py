@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_chex.graph.channels import read_channels
+from keras_chex.layers.optimizer_slots import carry_slots
 from keras_chex.layers.wrapped_model import is_wrapped, prepare, refresh
 
 
@@ -110,16 +111,17 @@ def set_active(model, active):
 def write_active(model, graph, masks, restore="mru", seed=0):
     """Like `set_active`, with checked masks and a graph read before."""
     units = graph.active_units(masks)
-    before = prepare(model)
+    before, exchanges = prepare(model), []
     for number, op in enumerate(graph.operations):
         if op.rule.is_wrapper:
             sides = {
                 side: units[graph.unit_of[ids]]
                 for side, ids in op.sides.items()
             }
-            op.layer.set_channels(
+            exchanges += op.layer.set_channels(
                 sides, restore, [*np.atleast_1d(seed), number]
             )
+    carry_slots(getattr(model, "optimizer", None), exchanges)
     if prepare(model) != before:
         refresh(model)
 

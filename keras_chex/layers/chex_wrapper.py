@@ -16,6 +16,7 @@ from keras_chex.graph.rule import (
 )
 from keras_chex.layers.narrow_terms import NarrowConstraint, NarrowRegularizer
 from keras_chex.layers.narrow_twin import NarrowTwin
+from keras_chex.layers.optimizer_slots import Exchange
 from keras_chex.layers.restore import fresh_values
 from keras_chex.layers.wrapper_state import WrapperState
 
@@ -166,6 +167,11 @@ class ChexWrapper(keras.layers.Wrapper):
         return self._state.remembered(name)
 
     @property
+    def state_variable(self):
+        """Int variable: the clock, and which channels are active."""
+        return self._state.channels
+
+    @property
     def clock(self):
         """When the last exploration step was, and when that run began."""
         return self._state.clock()
@@ -178,7 +184,9 @@ class ChexWrapper(keras.layers.Wrapper):
         """Chooses the active channels.
 
         A weight's element is remembered when either of its channels goes
-        dormant and put back when both are active again.
+        dormant and put back when both are active again. Until then it is zero
+        in the layer's own weight, so that norms of whole weights (in LAMB, in
+        gradient clipping) are those of the smaller layer.
 
         Args:
             active: `{"in": bool array, "out": bool array}`; a side left out
@@ -186,6 +194,9 @@ class ChexWrapper(keras.layers.Wrapper):
             restore: `"mru"`, the value an element had when it went dormant;
                 `"zeros"`; or `"random"`, drawn anew from its initialiser.
             seed: int or list of ints for `"random"`.
+
+        Returns:
+            List of `Exchange`: what happened to each weight that changed.
         """
         before = {side: self.active(side) for side in self.sizes}
         after = {
@@ -195,15 +206,24 @@ class ChexWrapper(keras.layers.Wrapper):
         for side, mask in after.items():
             self._check_mask(side, mask)
         if all(np.array_equal(before[s], after[s]) for s in before):
-            return
-        self._state.remember(
-            {
-                name: self._exchange(name, before, after, restore, seed)
-                for name in self.spec
-            }
-        )
+            return []
+        exchanges, kept = [], {}
+        for name in self.spec:
+            weight = weight_of(self.layer, name)
+            was = element_mask(self.spec[name], weight.shape, before)
+            now = element_mask(self.spec[name], weight.shape, after)
+            if not np.array_equal(was, now):
+                fresh = None
+                if restore != "mru":
+                    fresh = fresh_values(
+                        self.layer, name, weight, restore, seed
+                    )
+                kept[name] = self._exchange(name, was, now, fresh)
+                exchanges.append(Exchange(weight, was, now))
+        self._state.remember(kept)
         self._state.set_active(after)
         self.prepare()
+        return exchanges
 
     def _check_mask(self, side, mask):
         if mask.shape != (self.sizes[side],) or not mask.any():
@@ -214,24 +234,19 @@ class ChexWrapper(keras.layers.Wrapper):
                 f"{self.sizes[side]} channels"
             )
 
-    def _exchange(self, name, before, after, restore, seed):
+    def _exchange(self, name, was, now, fresh):
         """Stores what goes dormant, brings back what becomes active.
 
         Returns:
-            Array: what is to be remembered of the weight; None for no change.
+            Array: what is to be remembered of the weight.
         """
         weight = weight_of(self.layer, name)
-        was = element_mask(self.spec[name], weight.shape, before)
-        now = element_mask(self.spec[name], weight.shape, after)
-        if np.array_equal(was, now):
-            return None
         value, kept = remember(
             read_variable(weight), self.remembered(name), was, now
         )
-        if restore != "mru":
-            fresh = fresh_values(self.layer, name, weight, restore, seed)
+        if fresh is not None:
             value = np.where(now & ~was, fresh, value)
-        weight.assign(value)
+        weight.assign(np.where(now, value, np.zeros((), value.dtype)))
         return kept
 
     def compute_output_shape(self, input_shape):

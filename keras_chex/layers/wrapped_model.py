@@ -1,5 +1,6 @@
 """The user's model with wrapped layers: its class, its file, its traces."""
 
+import contextlib
 import functools
 
 import keras
@@ -33,6 +34,12 @@ class WrappedModel:
     changed: after `set_active`, `set_weights`, `load_weights` or an
     exploration step.
     """
+
+    def fit(self, *args, **kwargs):
+        callbacks, args, kwargs = _take_callbacks(args, kwargs)
+        with in_order(callbacks) as ordered:
+            kwargs["callbacks"] = ordered
+            return super().fit(*args, **kwargs)
 
     def make_train_function(self, force=False):
         stale = self._widths_changed("train")
@@ -116,6 +123,47 @@ def wrap_in_place(model, exclude=()):
     model.__class__ = _wrapped_class(type(model))
     model._chex = _State(config, list(exclude), names)
     return model
+
+
+def _take_callbacks(args, kwargs):
+    """Takes `callbacks` out of the arguments of `fit`."""
+    place = 5  # Of `fit(x, y, batch_size, epochs, verbose, callbacks, ...)`.
+    if len(args) <= place:
+        kwargs = dict(kwargs)
+        return kwargs.pop("callbacks", None), args, kwargs
+    names = ("validation_split", "validation_data", "shuffle", "class_weight")
+    names += ("sample_weight", "initial_epoch", "steps_per_epoch")
+    names += ("validation_steps", "validation_batch_size", "validation_freq")
+    more = dict(zip(names, args[place + 1 :], strict=False))
+    return args[place], args[:place], {**more, **kwargs}
+
+
+@contextlib.contextmanager
+def in_order(callbacks):
+    """Puts both ends of callbacks that have two where they belong.
+
+    A callback with a method `split` is put first in the list, and what it asks
+    to be called last is put there. Others keep their order.
+
+    Args:
+        callbacks: what `fit` takes.
+    """
+    if callbacks is None or isinstance(callbacks, keras.callbacks.CallbackList):
+        yield callbacks
+        return
+    given = keras.tree.flatten(callbacks)
+    divided = [callback for callback in given if hasattr(callback, "split")]
+    others = [c for c in given if not hasattr(c, "split")]
+    ends = [callback.split() for callback in divided]
+    try:
+        yield [
+            *(first for first, _ in ends),
+            *others,
+            *(last for _, last in ends),
+        ]
+    finally:
+        for callback in divided:
+            callback.join()
 
 
 def _config(model):
