@@ -19,6 +19,7 @@ Smoke test:
     python experiments/digits.py --smoke --workdir=runs/smoke
 """
 
+import tensorflow as tf
 from absl import app, flags
 from common import contest, datasets, models, program_flags
 from common.recipe import Recipe
@@ -48,6 +49,12 @@ flags.DEFINE_float("lr", 0.05, "Largest learning rate.")
 flags.DEFINE_float("weight_decay", 1e-3, "Factor of L2 regularisation.")
 flags.DEFINE_integer("seed", 0, "First seed.")
 flags.DEFINE_integer("seeds", 1, "Number of runs, each with the next seed.")
+flags.DEFINE_integer("backup_every", 10, "Epochs between two saved states.")
+flags.DEFINE_bool(
+    "deterministic",
+    False,
+    "Compute the same bits every time; slower.",
+)
 flags.DEFINE_bool("smoke", False, "A few epochs, to see that all is in place.")
 flags.DEFINE_string("workdir", "runs/digits", "Where everything is written.")
 
@@ -55,6 +62,8 @@ flags.DEFINE_string("workdir", "runs/digits", "Where everything is written.")
 def main(argv):
     del argv
     program_flags.apply_smoke(FLAGS, SMOKE)
+    if FLAGS.deterministic:
+        tf.config.experimental.enable_op_determinism()
     settings = program_flags.settings(FLAGS, __name__)
     workdir = open_run(FLAGS.workdir, settings)
     images = datasets.load_digits(FLAGS.fold)
@@ -76,7 +85,11 @@ def run(directory, images, seed):
         seed=seed,
     )
     race = contest.Contest(
-        directory, images, recipe, backup_every=10, report_every=10
+        directory,
+        images,
+        recipe,
+        backup_every=FLAGS.backup_every,
+        report_every=10,
     )
     return race.run(
         models.digits_resnet,

@@ -10,6 +10,9 @@ from keras_chex.graph.copies import layer_names, rename_layers
 from keras_chex.graph.keras_nodes import (
     all_layers,
     deserialize,
+    has_workers,
+    local_batch,
+    with_axis,
 )
 from keras_chex.graph.keras_swap import accept_any_width, replace_layers
 from keras_chex.graph.program import read_program
@@ -40,6 +43,20 @@ class WrappedModel:
         with in_order(callbacks) as ordered:
             kwargs["callbacks"] = ordered
             return super().fit(*args, **kwargs)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras 3.15 fails with the batches of several workers here, see
+        # https://github.com/keras-team/keras/issues/20585.
+        if iterator is not None and has_workers(self):
+            iterator, data_batch = None, local_batch(self, iterator)
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    # There too, it averages the logs of all workers along their first axis.
+    def train_step(self, *args, **kwargs):
+        return with_axis(self, super().train_step(*args, **kwargs))
+
+    def test_step(self, *args, **kwargs):
+        return with_axis(self, super().test_step(*args, **kwargs))
 
     def make_train_function(self, force=False):
         stale = self._widths_changed("train")
