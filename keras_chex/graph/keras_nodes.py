@@ -311,6 +311,16 @@ def read_variable(variable):
         return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
 
 
+def sync_state(model):
+    """Hands variables the values that training on JAX keeps from them.
+
+    Between the steps of an epoch they have none there; `fit` goes on with what
+    they hold after this. Other backends do nothing.
+    """
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
 @contextlib.contextmanager
 def without_values():
     """Lets variables be created in name only: no value, no memory.

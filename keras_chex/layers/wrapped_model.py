@@ -9,6 +9,7 @@ from keras_chex.graph.copies import layer_names, rename_layers
 from keras_chex.graph.keras_nodes import (
     all_layers,
     deserialize,
+    sync_state,
 )
 from keras_chex.graph.keras_swap import accept_any_width, replace_layers
 from keras_chex.graph.program import read_program
@@ -184,6 +185,7 @@ def prepare(model):
     Returns:
         Tuple with the active widths of every wrapper.
     """
+    sync_state(model)
     return tuple(wrapper.prepare() for wrapper in wrappers(model))
 
 
