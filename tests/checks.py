@@ -204,7 +204,7 @@ def _zero_outputs(layer, channels):
 
 
 def _zero_slices(variable, axis, indices):
-    value = np.moveaxis(np.array(variable), axis, 0)
+    value = np.moveaxis(ops.convert_to_numpy(variable), axis, 0)
     value[indices] = 0.0
     variable.assign(np.moveaxis(value, 0, axis))
 
@@ -266,7 +266,7 @@ def roll_input_slices(layer):
         kernel, axis = layer.kernel, 0
     else:
         kernel, axis = layer.kernel, -2
-    kernel.assign(np.roll(np.array(kernel), 1, axis=axis))
+    kernel.assign(np.roll(ops.convert_to_numpy(kernel), 1, axis=axis))
     return kernel.shape[axis] > 1
 
 

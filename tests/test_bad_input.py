@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 import keras_chex
-from tests import zoo_topologies
+from tests import checks, zoo_topologies
 
 
 def plain():
@@ -26,11 +26,11 @@ def fit(model, scheduler, epochs=2):
     """Starts training; the refusal must come before a weight changes."""
     x, y = np.ones((4, 8, 6, 3)), np.ones((4, 4))
     model.compile("sgd", "mse")
-    before = [np.array(w) for w in model.weights]
+    before = [checks.as_numpy(w) for w in model.weights]
     try:
         model.fit(x, y, epochs=epochs, verbose=0, callbacks=[scheduler])
     finally:
-        after = [np.array(w) for w in model.weights]
+        after = [checks.as_numpy(w) for w in model.weights]
         for a, b in zip(before, after, strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -189,7 +189,8 @@ class Hidden(keras.Model):
 def test_a_model_whose_code_cannot_be_read_is_refused():
     model = Hidden()
     model(np.ones((2, 3)))
-    rule = "(?s)whose code can be read.*Received: .*Hidden.*symbolic"
+    # On JAX such a call leaves no shape behind either.
+    rule = "(?s)code can be read.*Received: .*Hidden.*(symbolic|its input is)"
     with pytest.raises(ValueError, match=rule):
         keras_chex.wrap(model)
 

@@ -160,7 +160,7 @@ def has_silent_channel(model, x):
         call = layer.call
 
         def seen(inputs, **kwargs):
-            values = np.moveaxis(np.array(inputs), layer_axis(layer), -1)
+            values = np.moveaxis(checks.as_numpy(inputs), layer_axis(layer), -1)
             values = values.reshape(-1, values.shape[-1])
             found.append(not values.any(axis=0).all())
             return call(inputs, **kwargs)

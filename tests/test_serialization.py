@@ -64,7 +64,7 @@ def test_a_loaded_file_has_the_same_weights_and_no_others(narrow, tmp_path):
     loaded = saved_and_loaded(wrapped, tmp_path)
     assert [w.name for w in loaded.weights] == [w.name for w in wrapped.weights]
     for ours, theirs in zip(loaded.weights, wrapped.weights, strict=True):
-        np.testing.assert_array_equal(np.array(ours), np.array(theirs))
+        np.testing.assert_array_equal(checks.as_numpy(ours), checks.as_numpy(theirs))
 
 
 def test_dormant_values_survive_the_file(narrow, tmp_path):
@@ -98,7 +98,7 @@ def test_weights_alone_carry_the_channels(narrow, tmp_path):
 
 def test_training_goes_on_from_the_file(narrow, tmp_path):
     _, wrapped, x = narrow
-    y = np.sin(np.array(wrapped(x, training=False)))
+    y = np.sin(checks.as_numpy(wrapped(x, training=False)))
     compiled(wrapped).train_on_batch(x, y)
     loaded = saved_and_loaded(wrapped, tmp_path)
     assert int(loaded.optimizer.iterations) == 1
@@ -148,11 +148,11 @@ def test_a_wrapped_subclass_keeps_its_class_and_its_train_step(tmp_path):
     row = ROWS["functional_subclass"]
     plain, x = checks.prepare(row.build)
     wrapped = keras_chex.wrap(plain)
-    y = np.sin(np.array(plain(x, training=False)))
+    y = np.sin(checks.as_numpy(plain(x, training=False)))
     for model in (wrapped, saved_and_loaded(wrapped, tmp_path)):
         assert isinstance(model, zoo_custom.ScaledLossModel)
         assert model.scale == 0.25
-        raw = np.mean(np.square(np.array(model(x, training=True)) - y))
+        raw = np.mean(np.square(checks.as_numpy(model(x, training=True)) - y))
         model.compile(keras.optimizers.SGD(0.0), loss="mse")
         trained = model.train_on_batch(x, y, return_dict=True)["loss"]
         assert trained == pytest.approx(0.25 * raw, rel=1e-4)
@@ -168,7 +168,7 @@ def test_a_wrapped_subclass_keeps_its_attributes_and_methods(tmp_path):
         inside = {id(layer) for layer in model.layers}
         held = [model.stem, model.head, *model.blocks, *model.norms.values()]
         assert all(id(layer) in inside for layer in held)
-        expected = np.array(plain.features(x))[..., [1, 4]]
+        expected = checks.as_numpy(plain.features(x))[..., [1, 4]]
         assert_same(model.features(x), expected)
 
 

@@ -109,18 +109,31 @@ class FixedSliceBlock(Block):
         return self.second(self.first(inputs)[..., :4])
 
 
+def _relu_of_the_library(x):
+    """ReLU without Keras, which takes no symbolic tensor."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.nn.relu(tf.convert_to_tensor(x))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.nn.relu(x)
+    import torch
+
+    return torch.nn.functional.relu(x)
+
+
 @registered
 class UnreadableBlock(Block):
-    """Leaves Keras for TensorFlow."""
+    """Leaves Keras for the library below it."""
 
     def __init__(self, filters=7, **kwargs):
         super().__init__(filters, **kwargs)
         self.first = self.conv(filters, "first")
 
     def call(self, inputs):
-        import tensorflow as tf
-
-        return tf.nn.relu(tf.convert_to_tensor(self.first(inputs)))
+        return _relu_of_the_library(self.first(inputs))
 
 
 @registered

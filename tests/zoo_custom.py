@@ -55,9 +55,22 @@ class ScaledLossModel(keras.Model):
     """
 
     scale = 1.0
+    scaling = False
 
-    def train_step(self, data):
-        # TensorFlow only, as every `train_step` of Keras' own guide.
+    def train_step(self, *args):
+        if keras.backend.backend() == "tensorflow":
+            return self._tensorflow_step(*args)
+        self.scaling = True
+        try:
+            return super().train_step(*args)
+        finally:
+            self.scaling = False
+
+    def compute_loss(self, *args, **kwargs):
+        loss = super().compute_loss(*args, **kwargs)
+        return self.scale * loss if self.scaling else loss
+
+    def _tensorflow_step(self, data):
         import tensorflow as tf
 
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)

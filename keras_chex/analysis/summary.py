@@ -7,6 +7,7 @@ import numpy as np
 from keras_chex.analysis.cost import LayerCost, layer_costs
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.groups import ChannelGroup
+from keras_chex.graph.keras_nodes import sync_state
 from keras_chex.layers.active import read_active
 
 
@@ -139,6 +140,7 @@ def summary(model, input_shape=None):
     total          0         10      8      100.0% FLOPs, 100.0% parameters
     """
     graph = read_channels(model)
+    sync_state(model)
     active = read_active(graph)
     units = graph.active_units(active)
     return ModelSummary(

@@ -9,7 +9,7 @@ from keras_chex.callbacks.agreement import Agreement
 from keras_chex.callbacks.clock import make_clock
 from keras_chex.callbacks.exploration import Explorer
 from keras_chex.callbacks.messages import print_message
-from keras_chex.graph.keras_nodes import read_variable
+from keras_chex.graph.keras_nodes import read_variable, sync_state
 
 
 class Run:
@@ -94,6 +94,7 @@ class Run:
         Returns:
             Bool: whether there was one.
         """
+        sync_state(self.model)
         time = self.clock.due(self.explorer.done, self.now())
         if time is not None:
             self._explore(time)
@@ -105,6 +106,7 @@ class Run:
         That is so where training was stopped early, and where a callback has
         brought back the weights of an early epoch.
         """
+        sync_state(self.model)
         if self.explorer.done < self.clock.end:
             self._say(
                 "\nTraining ended with channels as they were before the end "
@@ -115,6 +117,7 @@ class Run:
 
     def logs(self):
         """What an epoch adds to the logs, and begins to count anew."""
+        sync_state(self.model)
         costs = self.explorer.costs()
         regrown, self._regrown = self._regrown, 0
         return {
@@ -126,8 +129,7 @@ class Run:
 
     def iterations(self):
         """Steps that the optimizer has made: int."""
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
+        sync_state(self.model)
         return int(read_variable(self.model.optimizer.iterations))
 
     def _explore(self, time):

@@ -1,6 +1,12 @@
 """What a copy of a model takes over: the names of its layers, the values."""
 
-from keras_chex.graph.keras_nodes import all_layers, own_weights
+import keras
+
+from keras_chex.graph.keras_nodes import (
+    all_layers,
+    own_weights,
+    read_variable,
+)
 
 
 def layer_names(model):
@@ -51,4 +57,13 @@ def copy_state(source, target):
     for old, new in _paired(all_layers(source), all_layers(target)):
         store = {}
         old.save_own_variables(store)
-        new.load_own_variables(store)
+        # JAX deletes the array of a variable that is trained, and with it
+        # that of every variable it was handed to.
+        new.load_own_variables({k: _value(v) for k, v in store.items()})
+
+
+def _value(stored):
+    """A value of its own for what a layer wants saved."""
+    if isinstance(stored, keras.Variable):
+        return read_variable(stored)
+    return stored

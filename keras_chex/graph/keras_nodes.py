@@ -311,6 +311,16 @@ def read_variable(variable):
         return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
 
 
+def sync_state(model):
+    """Hands variables the values that training on JAX keeps from them.
+
+    Between the steps of an epoch they have none there; `fit` goes on with what
+    they hold after this. Other backends do nothing.
+    """
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
 @contextlib.contextmanager
 def without_values():
     """Lets variables be created in name only: no value, no memory.
@@ -357,31 +367,3 @@ def undrawn():
 def all_layers(model):
     """Lists a model and all layers inside it, at any depth."""
     return list(model._flatten_layers())
-
-
-def has_workers(model):
-    """Tells whether a TensorFlow model trains on several machines."""
-    strategy = getattr(model, "_distribute_strategy", None)
-    extended = getattr(strategy, "extended", None)
-    return extended is not None and extended._in_multi_worker_mode()
-
-
-def local_batch(model, iterator):
-    """The first batch of an epoch, as the first device of this worker has it.
-
-    Args:
-        model: a model under a distribution strategy.
-        iterator: Keras' iterator over the steps of an epoch.
-    """
-    _, _, batches = next(iter(iterator))
-    local_results = model.distribute_strategy.experimental_local_results
-    return keras.tree.map_structure(
-        lambda x: local_results(x)[0], next(batches)
-    )
-
-
-def with_axis(model, logs):
-    """Gives the numbers of a step an axis where several workers made them."""
-    if not has_workers(model):
-        return logs
-    return keras.tree.map_structure(lambda x: keras.ops.reshape(x, (1,)), logs)

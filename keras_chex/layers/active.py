@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_chex.graph.channels import read_channels
+from keras_chex.graph.keras_nodes import sync_state
 from keras_chex.layers.optimizer_slots import carry_slots
 from keras_chex.layers.wrapped_model import is_wrapped, prepare, refresh
 
@@ -52,6 +53,7 @@ def active_channels(model):
     """
     graph = read_channels(model)
     require_wrapped(model)
+    sync_state(model)
     return read_active(graph)
 
 
@@ -97,6 +99,7 @@ def set_active(model, active):
     graph = read_channels(model)
     require_wrapped(model)
     groups = {group.name: group for group in graph.groups}
+    sync_state(model)
     masks = read_active(graph)
     for name, choice in active.items():
         if name not in groups:

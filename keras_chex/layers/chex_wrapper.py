@@ -255,13 +255,16 @@ class ChexWrapper(keras.layers.Wrapper):
         return self._twin.compute_output_shape(input_shape)
 
     def __getattr__(self, name):
-        # Reached only for names the wrapper lacks: the layer's own.
-        layer = vars(self).get("layer")
-        if layer is None or name.startswith("_"):
-            raise AttributeError(
-                f"'{type(self).__name__}' object has no attribute '{name}'"
-            )
-        return getattr(layer, name)
+        # Reached only for names the wrapper lacks: the layer's own. PyTorch
+        # has a method of this name, which finds the layer itself.
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "layer" or name.startswith("_"):
+                raise AttributeError(
+                    f"'{type(self).__name__}' object has no attribute '{name}'"
+                ) from None
+        return getattr(self.layer, name)
 
     def get_config(self):
         return {**super().get_config(), "exclude": self.exclude}

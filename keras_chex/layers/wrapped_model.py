@@ -10,13 +10,12 @@ from keras_chex.graph.copies import layer_names, rename_layers
 from keras_chex.graph.keras_nodes import (
     all_layers,
     deserialize,
-    has_workers,
-    local_batch,
-    with_axis,
+    sync_state,
 )
 from keras_chex.graph.keras_swap import accept_any_width, replace_layers
 from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
+from keras_chex.layers.workers import has_workers, local_batch, with_axis
 
 
 class _State:
@@ -45,13 +44,12 @@ class WrappedModel:
             return super().fit(*args, **kwargs)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras 3.15 fails with the batches of several workers here, see
-        # https://github.com/keras-team/keras/issues/20585.
+        # Keras averages the batches of all workers here, and fails.
         if iterator is not None and has_workers(self):
             iterator, data_batch = None, local_batch(self, iterator)
         super()._maybe_symbolic_build(iterator, data_batch)
 
-    # There too, it averages the logs of all workers along their first axis.
+    # Keras averages the logs of all workers along their first axis.
     def train_step(self, *args, **kwargs):
         return with_axis(self, super().train_step(*args, **kwargs))
 
@@ -249,6 +247,7 @@ def prepare(model):
     Returns:
         Tuple with the active widths of every wrapper.
     """
+    sync_state(model)
     return tuple(wrapper.prepare() for wrapper in wrappers(model))
 
 

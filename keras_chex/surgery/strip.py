@@ -1,6 +1,7 @@
 """`strip`: the plain, physically smaller model behind a wrapped one."""
 
 from keras_chex.graph.channels import read_channels
+from keras_chex.graph.keras_nodes import sync_state
 from keras_chex.graph.selection import Selection
 from keras_chex.layers.active import read_active, require_wrapped
 from keras_chex.surgery.narrowing import narrow_model
@@ -38,6 +39,7 @@ def strip(model):
     """
     graph = read_channels(model)
     require_wrapped(model)
+    sync_state(model)
     stripped = narrow_model(model, Selection(graph, read_active(graph)))
     verify_equal(model, stripped, graph.program.by_name)
     return stripped

@@ -137,6 +137,13 @@ def _is_plain(model):
     return is_plain_functional(model) or type(model) is keras.Sequential
 
 
+def _untracked(config):
+    """Copies nested dicts: JAX does not take those that Keras tracks."""
+    if isinstance(config, dict):
+        return {key: _untracked(value) for key, value in config.items()}
+    return config
+
+
 def _remake(model):
     """Makes a model of the user's own class."""
     config = model.get_config()
@@ -154,7 +161,7 @@ def _remake(model):
         known = inspect.signature(type(model).__init__).parameters
         copy = type(model)(**{k: v for k, v in config.items() if k in known})
     if not copy.built:
-        copy.build_from_config(model.get_build_config())
+        copy.build_from_config(_untracked(model.get_build_config()))
     if model.compiled:
         copy.compile_from_config(model.get_compile_config())
     return copy

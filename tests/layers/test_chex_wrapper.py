@@ -6,6 +6,7 @@ import pytest
 
 import keras_chex
 from keras_chex.layers.chex_wrapper import ChexWrapper
+from tests.checks import as_numpy
 
 X = np.random.default_rng(0).normal(size=(4, 6, 6, 3)).astype("float32")
 
@@ -24,39 +25,41 @@ def mask(*indices, size=5):
 
 def test_dormant_channels_are_not_computed():
     wrapper = wrapped()
-    full = np.asarray(wrapper(X))
+    full = as_numpy(wrapper(X))
     wrapper.set_channels({"out": mask(1, 4)})
-    np.testing.assert_allclose(wrapper(X), full[..., [1, 4]], atol=1e-6)
+    received = as_numpy(wrapper(X))
+    np.testing.assert_allclose(received, full[..., [1, 4]], atol=1e-6)
 
 
 def test_dormant_inputs_are_not_read():
     wrapper = wrapped(use_bias=False)
-    kernel = np.asarray(wrapper.kernel)
+    kernel = as_numpy(wrapper.kernel)
     wrapper.set_channels({"in": mask(0, 2, size=3)})
     expected = keras.ops.conv(X[..., [0, 2]], kernel[:, :, [0, 2]], 1, "valid")
-    np.testing.assert_allclose(wrapper(X[..., [0, 2]]), expected, atol=1e-5)
+    received = as_numpy(wrapper(X[..., [0, 2]]))
+    np.testing.assert_allclose(received, as_numpy(expected), atol=1e-5)
 
 
 def test_values_come_back_as_they_were_when_they_went():
     wrapper = wrapped()
-    before = np.asarray(wrapper.kernel)
+    before = as_numpy(wrapper.kernel)
     wrapper.set_channels({"out": mask(0, 1)})
     wrapper.kernel.assign(before + 7)
     wrapper.set_channels({"out": mask(0, 1, 2, 3, 4)})
-    after = np.asarray(wrapper.kernel)
+    after = as_numpy(wrapper.kernel)
     np.testing.assert_array_equal(after[..., 2:], before[..., 2:])
     np.testing.assert_array_equal(after[..., :2], before[..., :2] + 7)
 
 
 def test_an_element_is_saved_when_its_first_end_goes_dormant():
     wrapper = wrapped()
-    first = np.asarray(wrapper.kernel)
+    first = as_numpy(wrapper.kernel)
     wrapper.set_channels({"in": mask(0, 1, size=3)})
     wrapper.kernel.assign(first + 1)
     wrapper.set_channels({"out": mask(0)})
     wrapper.kernel.assign(first + 2)
     wrapper.set_channels({"in": mask(0, 1, 2, size=3), "out": np.ones(5, bool)})
-    after = np.asarray(wrapper.kernel)
+    after = as_numpy(wrapper.kernel)
     np.testing.assert_array_equal(after[:, :, 2], first[:, :, 2])
     np.testing.assert_array_equal(after[:, :, :2, 1:], first[:, :, :2, 1:] + 1)
     np.testing.assert_array_equal(after[:, :, :2, 0], first[:, :, :2, 0] + 2)
@@ -65,23 +68,24 @@ def test_an_element_is_saved_when_its_first_end_goes_dormant():
 @pytest.mark.parametrize("restore", ["zeros", "random"])
 def test_other_values_can_come_back(restore):
     wrapper = wrapped(bias_initializer="ones")
-    before = np.asarray(wrapper.kernel)
+    before = as_numpy(wrapper.kernel)
     wrapper.bias.assign(np.full(5, 3.0))
     wrapper.set_channels({"out": mask(0, 1)}, restore)
     wrapper.set_channels({"out": mask(0, 1, 2)}, restore, seed=[1, 2])
-    after = np.asarray(wrapper.kernel)
+    after = as_numpy(wrapper.kernel)
     np.testing.assert_array_equal(after[..., :2], before[..., :2])
     assert (np.abs(after[..., 2]).max() == 0) == (restore == "zeros")
     assert not np.array_equal(after[..., 2], before[..., 2])
-    assert np.asarray(wrapper.bias).tolist()[:3] == [3.0, 3.0, 1.0]
+    assert as_numpy(wrapper.bias).tolist()[:3] == [3.0, 3.0, 1.0]
 
 
 def test_regulariser_sees_only_active_entries():
     wrapper = wrapped(kernel_regularizer=keras.regularizers.L2(0.5))
     wrapper.set_channels({"out": mask(1, 3)})
-    kernel = np.asarray(wrapper.kernel)[..., [1, 3]]
+    kernel = as_numpy(wrapper.kernel)[..., [1, 3]]
     (loss,) = wrapper.losses
-    assert float(loss) == pytest.approx(0.5 * np.square(kernel).sum(), rel=1e-5)
+    expected = 0.5 * np.square(kernel).sum()
+    assert as_numpy(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_constraint_sees_only_active_entries():
@@ -89,8 +93,8 @@ def test_constraint_sees_only_active_entries():
         kernel_constraint=keras.constraints.MaxNorm(0.1, [0, 1, 2])
     )
     wrapper.set_channels({"in": mask(0, size=3), "out": mask(1, 3)})
-    before = np.asarray(wrapper.kernel)
-    after = np.array(wrapper.kernel.constraint(wrapper.kernel))
+    before = as_numpy(wrapper.kernel)
+    after = as_numpy(wrapper.kernel.constraint(wrapper.kernel))
     block = np.ix_(range(3), range(3), [0], [1, 3])
     norms = np.sqrt(np.square(after[block]).sum((0, 1, 2)))
     np.testing.assert_allclose(norms, 0.1, rtol=1e-4)
@@ -103,7 +107,7 @@ def test_batch_norm_statistics_of_dormant_channels_rest():
     wrapper(X)
     wrapper.set_channels({"in": mask(0, 2, size=3)})
     wrapper(X[..., [0, 2]] + 9, training=True)
-    moving = np.asarray(wrapper.moving_mean)
+    moving = as_numpy(wrapper.moving_mean)
     assert moving[1] == 0 and np.all(moving[[0, 2]] > 4)
 
 
