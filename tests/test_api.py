@@ -29,7 +29,7 @@ SIGNATURES = {
     "ChexScheduler": (
         "flops params sparsity regrow interval end unit criterion sampling "
         "restore allocation min_channels round_to exclude seed verbose "
-        "schedule probability blend floor input_shape max_channels"
+        "schedule probability blend floor input_shape max_channels initial"
     ),
 }
 # What rules are written with, and what functions return.

@@ -63,7 +63,7 @@ class ChexWrapper(keras.layers.Wrapper):
     >>> x = np.ones((1, 3), "float32")
     >>> wrapper(x).shape[-1]
     4
-    >>> wrapper.set_channels({"out": np.array([True, False, True, False])})
+    >>> changed = wrapper.set_channels({"out": np.array([True, False, True, False])})
     >>> wrapper(x).shape[-1]
     2
 

@@ -37,6 +37,7 @@ class WrappedModel:
     exploration step.
     """
 
+    @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
         callbacks, args, kwargs = _take_callbacks(args, kwargs)
         with in_order(callbacks) as ordered:
