@@ -210,6 +210,7 @@ def test_saved_wrapped_model_is_narrow_again(case, tmp_path):
     assert keras_chex.flops(loaded) == keras_chex.flops(case.stripped)
 
 
+@pytest.mark.tensorflow
 def test_litert_computes_the_same(case, tmp_path):
     if not case.row.runs_in_litert:
         pytest.skip("LiteRT lacks an operation of this model")
