@@ -31,7 +31,9 @@ def narrow(request):
 
 
 def compiled(model):
-    model.compile(keras.optimizers.Adam(0.01), loss="mse", run_eagerly=checks.EAGER)
+    model.compile(
+        keras.optimizers.Adam(0.01), loss="mse", run_eagerly=checks.EAGER
+    )
     return model
 
 
@@ -64,7 +66,9 @@ def test_a_loaded_file_has_the_same_weights_and_no_others(narrow, tmp_path):
     loaded = saved_and_loaded(wrapped, tmp_path)
     assert [w.name for w in loaded.weights] == [w.name for w in wrapped.weights]
     for ours, theirs in zip(loaded.weights, wrapped.weights, strict=True):
-        np.testing.assert_array_equal(checks.as_numpy(ours), checks.as_numpy(theirs))
+        np.testing.assert_array_equal(
+            checks.as_numpy(ours), checks.as_numpy(theirs)
+        )
 
 
 def test_dormant_values_survive_the_file(narrow, tmp_path):

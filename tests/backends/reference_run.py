@@ -63,7 +63,10 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         active = keras_chex.active_channels(self.model)
         self.active.append(
-            {name: np.flatnonzero(mask).tolist() for name, mask in active.items()}
+            {
+                name: np.flatnonzero(mask).tolist()
+                for name, mask in active.items()
+            }
         )
 
 
