@@ -28,6 +28,10 @@ def pytest_collection_modifyitems(config, items):
     reasons = {}
     if not config.getoption("--run_large"):
         reasons["large"] = "slow; run it with --run_large"
+        if keras.backend.backend() == "jax":
+            reasons["slow_on_jax"] = (
+                "compiles many networks on JAX; run it with --run_large"
+            )
     if keras.backend.backend() != "tensorflow":
         reasons["tensorflow"] = "needs Keras on its TensorFlow backend"
     for item in items:

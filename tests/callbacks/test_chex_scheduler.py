@@ -223,6 +223,7 @@ def test_plan_and_steps_are_reported(capsys):
     assert "Epoch 2, step 4: exploration 1/4:" in text
 
 
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize("option", ["l1", "l2", "bn_scale", "random"])
 def test_every_criterion_trains(option):
     model = prepared()
@@ -231,6 +232,7 @@ def test_every_criterion_trains(option):
     assert costs.flops <= 0.5 * costs.dense_flops
 
 
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize(
     "options",
     [
