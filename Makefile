@@ -84,7 +84,7 @@ test-torch: export OMP_NUM_THREADS ?= 1
 
 test-jax test-torch: test-%: .venv-%/.installed
 	KERAS_BACKEND=$* $(<D)/bin/python -m pytest -rs \
-	  --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_FLAGS) $(CORE_TESTS)
+	  --numprocesses=$(WORKERS) $(PYTEST_FLAGS) $(CORE_TESTS)
 
 large: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --run_large \

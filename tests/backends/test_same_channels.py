@@ -7,7 +7,7 @@ import pytest
 
 from tests.backends import reference_run
 
-# What five float32 epochs on another backend differ by, with room.
+# What six epochs in float32 on another backend differ by, with room.
 TOLERANCE = 1e-3
 
 
