@@ -12,11 +12,14 @@ WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format large fuzz models wheel clean
+.PHONY: help demo test test-jax test-torch check lint format large fuzz \
+  models wheel clean
 
 help:
 	@echo "make demo    train the digits demo, dense and with CHEX"
 	@echo "make test    run the tests"
+	@echo "make test-jax, make test-torch   run those of the core on another"
+	@echo "             backend, in an environment without TensorFlow"
 	@echo "make check   run the linters, then the tests"
 	@echo "make large   run the slow tests too"
 	@echo "make fuzz    check 2,000 random networks (FUZZ=... for another number)"
@@ -44,6 +47,44 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(PYTEST_FLAGS)
+
+# Other backends of Keras, in environments without TensorFlow: `.venv-jax` and
+# `.venv-torch`. Any build of PyTorch will do, such as the small one for
+# processors: make test-torch \
+#   TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+JAX ?= jax
+
+.venv-jax/.installed: FIRST = $(JAX)
+.venv-torch/.installed: FIRST = $(TORCH)
+
+.venv-%/.installed: requirements-%.txt requirements.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet $(FIRST)
+	$(@D)/bin/python -m pip install --quiet --requirement requirements-$*.txt
+	grep '^pytest' requirements.txt | \
+	  xargs $(@D)/bin/python -m pip install --quiet
+	$(@D)/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+# The tests of what trains, cuts and stores networks. The others know no
+# backend (algorithms, the sources) or are of programs for TensorFlow.
+CORE_TESTS := $(addprefix tests/,analysis backends callbacks export graph \
+  layers surgery test_api.py test_bad_input.py test_serialization.py \
+  test_stale_traces.py test_zoo.py)
+
+# Most of the time on JAX goes into compiling small networks that run once.
+test-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS = 1
+test-jax: export JAX_COMPILATION_CACHE_DIR = $(CURDIR)/.venv-jax/compiled
+test-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0
+test-jax: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES = -1
+# Every test process has a core to itself.
+test-torch: export OMP_NUM_THREADS ?= 1
+
+test-jax test-torch: test-%: .venv-%/.installed
+	KERAS_BACKEND=$* $(<D)/bin/python -m pytest -rs \
+	  --numprocesses=$(WORKERS) $(PYTEST_FLAGS) $(CORE_TESTS)
 
 large: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --run_large \
@@ -84,11 +125,11 @@ wheel: $(STAMP)
 	build/wheel_test/venv/bin/python -m pip install --quiet \
 	  --requirement requirements.txt dist/*.whl
 	cp -r *.md LICENSE Makefile docs pyproject.toml setup.py \
-	  requirements.txt tests benchmarks experiments build/wheel_test
+	  requirements*.txt tests benchmarks experiments build/wheel_test
 	cd build/wheel_test && venv/bin/python -m pytest \
 	  --numprocesses=$(WORKERS) --ignore=tests/test_floors.py \
 	  --ignore=tests/test_packaging.py $(PYTEST_FLAGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-jax .venv-torch build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,7 +33,12 @@ TEST = [
     "hypothesis>=6.80",
 ]
 
+# Keras on another backend than TensorFlow; `requirements-jax.txt` and
+# `requirements-torch.txt` have the package's own requirements too.
+BACKENDS = {"jax": ["jax>=0.4.34"], "torch": ["torch>=2.6"]}
+
 EXTRAS = {
+    **BACKENDS,
     "export": LITERT,
     "demo": DEMO,
     "experiments": [*DEMO, *DATASETS],

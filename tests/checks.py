@@ -274,12 +274,17 @@ def as_numpy(outputs):
     return keras.tree.map_structure(ops.convert_to_numpy, outputs)
 
 
+# JAX compiles every operation of an eager step by itself, which takes longer
+# than compiling the step. Elsewhere a step that runs once is best run eagerly.
+EAGER = keras.backend.backend() != "jax"
+
+
 def training_step(model, x, y, run_eagerly):
     """Trains on one batch with plain SGD; returns the loss."""
     model.compile(
         optimizer=keras.optimizers.SGD(0.05),
         loss=keras.tree.map_structure(lambda _: "mse", y),
-        run_eagerly=run_eagerly,
+        run_eagerly=run_eagerly and EAGER,
     )
     return float(model.train_on_batch(x, y, return_dict=True)["loss"])
 

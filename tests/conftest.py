@@ -1,4 +1,8 @@
-"""Test settings: quiet TensorFlow, fixed seeds, slow tests on request."""
+"""Test settings: quiet TensorFlow, fixed seeds, slow tests on request.
+
+Tests run on the backend of Keras that `KERAS_BACKEND` names. Those marked
+`tensorflow` are skipped on others, and say so.
+"""
 
 import os
 
@@ -21,12 +25,19 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--run_large"):
-        return
-    skip = pytest.mark.skip(reason="slow; run it with --run_large")
+    reasons = {}
+    if not config.getoption("--run_large"):
+        reasons["large"] = "slow; run it with --run_large"
+        if keras.backend.backend() == "jax":
+            reasons["slow_on_jax"] = (
+                "compiles many networks on JAX; run it with --run_large"
+            )
+    if keras.backend.backend() != "tensorflow":
+        reasons["tensorflow"] = "needs Keras on its TensorFlow backend"
     for item in items:
-        if "large" in item.keywords:
-            item.add_marker(skip)
+        for marker, reason in reasons.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True)

@@ -66,9 +66,9 @@ def test_python_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_commands_name_what_exists(page):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
     for _, source in blocks(page, "bash", "sh", "shell", "console", ""):
-        for target in re.findall(r"^(?:\$ )?make ([a-z]+)", source, re.M):
+        for target in re.findall(r"^(?:\$ )?make ([a-z-]+)", source, re.M):
             assert target in targets, f"no target {target!r} in the Makefile"
         for script in re.findall(r"\bpython3? (\S+\.py)", source):
             assert (ROOT / script).is_file(), f"no file {script!r}"

@@ -23,8 +23,8 @@ def metadata():
     return received
 
 
-def requirement_lines():
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+def requirement_lines(name="requirements.txt"):
+    text = (ROOT / name).read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines())
     return {line for line in lines if line and not line.startswith("#")}
 
@@ -38,6 +38,18 @@ def test_requirements_are_the_package_and_its_extras(metadata):
         *extras["lint"],
     }
     assert requirement_lines() == expected
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_need_the_same_without_tensorflow(metadata, backend):
+    needed = {
+        line
+        for line in metadata["install_requires"]
+        if not line.startswith("tensorflow")
+    }
+    assert len(needed) == len(metadata["install_requires"]) - 1
+    expected = {*needed, *metadata["extras_require"][backend]}
+    assert requirement_lines(f"requirements-{backend}.txt") == expected
 
 
 def test_only_the_package_is_installed(metadata):

@@ -31,7 +31,9 @@ def narrow(request):
 
 
 def compiled(model):
-    model.compile(keras.optimizers.Adam(0.01), loss="mse", run_eagerly=True)
+    model.compile(
+        keras.optimizers.Adam(0.01), loss="mse", run_eagerly=checks.EAGER
+    )
     return model
 
 

@@ -170,3 +170,28 @@ def test_channels_come_back_with_the_values_they_had(plain_and_data):
     }
     keras_chex.set_active(model, everything)
     assert_same(model.predict(x, verbose=0), plain.predict(x, verbose=0))
+
+
+def test_channels_may_change_within_an_epoch(plain_and_data):
+    plain, x, y = plain_and_data
+    later = active_sets(plain, 1)
+    widths = {name: int(mask.sum()) for name, mask in later.items()}
+
+    def switch(batch, logs):
+        if batch == 0:
+            keras_chex.set_active(inside, later)
+        active = keras_chex.active_channels(inside)
+        assert {name: int(active[name].sum()) for name in later} == widths
+
+    inside = wrapped_with(plain, 0)
+    # A function that holds the model: Keras hands no state over for it.
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=switch)
+    inside.fit(
+        x, y, batch_size=4, shuffle=False, verbose=0, callbacks=[callback]
+    )
+
+    outside = wrapped_with(plain, 0)
+    outside.train_on_batch(x[:4], y[:4])
+    keras_chex.set_active(outside, later)
+    outside.train_on_batch(x[4:], y[4:])
+    assert_same(inside(x, training=False), outside(x, training=False))

@@ -72,7 +72,26 @@ class Case:
         return outputs
 
 
-@pytest.fixture(scope="module", params=ROWS)
+# What JAX runs by default: one row for each way in which models are built.
+FEW = {
+    "sequential",
+    "bottleneck",
+    "flatten_after_concat",
+    "depthwise_separable",
+    "nested_functional",
+    "raw_operations",
+    "functional_subclass",
+    "subclassed",
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=() if name in FEW else pytest.mark.slow_on_jax)
+        for name in ROWS
+    ],
+)
 def case(request):
     return Case(request.param)
 
@@ -210,6 +229,7 @@ def test_saved_wrapped_model_is_narrow_again(case, tmp_path):
     assert keras_chex.flops(loaded) == keras_chex.flops(case.stripped)
 
 
+@pytest.mark.tensorflow
 def test_litert_computes_the_same(case, tmp_path):
     if not case.row.runs_in_litert:
         pytest.skip("LiteRT lacks an operation of this model")

@@ -158,7 +158,8 @@ def raw_operations():
     z = conv_bn(x, 5, "b")
     x = ops.concatenate([ops.silu(z), ops.maximum(x, 0.0)], axis=-1)
     x = ops.leaky_relu(conv_bn(x, 6, "c"), negative_slope=0.1)
-    x = ops.max_pool(x, 2)
+    # Keras on JAX does not find the strides by itself.
+    x = ops.max_pool(x, 2, strides=2)
     x = ops.mean(x, axis=(1, 2))
     return keras.Model(image, layers.Dense(4, name="logits")(x))
 

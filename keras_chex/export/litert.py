@@ -17,6 +17,9 @@ def open_interpreter(path, threads=None):
     Args:
         path: `str` or `os.PathLike` of the file.
         threads: int, threads of the interpreter; `None` leaves it the choice.
+
+    Raises:
+        ImportError: If neither is installed.
     """
     interpreter_class = _interpreter_class()
     # Both announce their delegates on stderr.
@@ -39,7 +42,17 @@ def _interpreter_class():
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        import tensorflow as tf
-
-        return tf.lite.Interpreter
+        return _tensorflow_interpreter_class()
     return Interpreter
+
+
+def _tensorflow_interpreter_class():
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            "Running '.tflite' files needs LiteRT or TensorFlow. Neither is "
+            "installed: `pip install ai-edge-litert` (not for Windows) or "
+            "`pip install tensorflow`"
+        ) from error
+    return tf.lite.Interpreter

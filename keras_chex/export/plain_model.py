@@ -32,8 +32,9 @@ def plain_model(model):
         raise RuntimeError(
             "Exporting needs Keras on its TensorFlow backend. Received: "
             f"backend {keras.backend.backend()!r}. Save the model with "
-            "`model.save('model.keras')` and export it from a process started "
-            "with KERAS_BACKEND=tensorflow"
+            "`model.save('model.keras')`, then load it with `compile=False` "
+            "and export it in a process started with KERAS_BACKEND=tensorflow, "
+            "where TensorFlow is installed (`pip install tensorflow`)"
         )
     if not model.built:
         raise ValueError(

@@ -1,7 +1,6 @@
 """Runs a layer at its active width, with gathered weights."""
 
 import keras
-import numpy as np
 
 from keras_chex.graph.keras_nodes import full_precision, without_values
 from keras_chex.graph.rule import weight_of
@@ -93,7 +92,8 @@ class NarrowTwin:
         active = self._wrapper.index(role.side, width // role.blocks)
         if role.repeat == 1:
             return active
-        steps = np.arange(role.repeat, dtype=np.int32)
+        # A tensor: PyTorch adds arrays of NumPy 2 with a warning.
+        steps = keras.ops.arange(role.repeat, dtype="int32")
         return keras.ops.reshape(active[:, None] * role.repeat + steps, (-1,))
 
     def _scatter(self, variable, indices, value):

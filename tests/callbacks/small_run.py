@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import keras_chex
+from tests.checks import EAGER
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -24,7 +25,7 @@ def network(seed=0):
     return keras.Model(inputs, layers.Dense(4, name="logits")(x))
 
 
-def prepared(seed=0, run_eagerly=True, optimizer=None, **compile_options):
+def prepared(seed=0, run_eagerly=EAGER, optimizer=None, **compile_options):
     """A compiled network; eager by default, as most tests compile a lot."""
     model = keras_chex.wrap(network(seed))
     model.compile(

@@ -74,6 +74,10 @@ def test_unit_step_meets_every_interval():
     assert [entry["step"] for entry in callback.history] == [0, 3, 6, 9, 12]
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch",
+    reason="Keras on PyTorch executes one step at a time",
+)
 def test_unit_step_with_several_steps_per_execution():
     callback = scheduler(unit="step", interval=3, end=12)
     fit(prepared(run_eagerly=False, steps_per_execution=2), callback)
@@ -170,6 +174,7 @@ def test_plan_and_steps_are_reported(capsys):
     assert "Epoch 2, step 4: exploration 1/4:" in text
 
 
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize("option", ["l1", "l2", "bn_scale", "random"])
 def test_every_criterion_trains(option):
     model = prepared()
@@ -178,6 +183,7 @@ def test_every_criterion_trains(option):
     assert costs.flops <= 0.5 * costs.dense_flops
 
 
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize(
     "options",
     [

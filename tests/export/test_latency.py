@@ -10,6 +10,8 @@ from keras_chex.export.latency import Comparison, benchmark, compare_latency
 from keras_chex.export.tflite import export_tflite
 from tests.export import models
 
+pytestmark = pytest.mark.tensorflow
+
 
 def conv_model(filters, name):
     return keras.Sequential(

@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_chex.export.saved_model import export_saved_model
 from tests.export import models
+
+tf = pytest.importorskip("tensorflow", reason="needs TensorFlow")
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.mark.parametrize("name", models.MODELS)

@@ -5,11 +5,13 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_chex.export.litert import open_interpreter, run_interpreter
 from keras_chex.export.tflite import export_tflite
 from tests.export import models
+
+tf = pytest.importorskip("tensorflow", reason="needs TensorFlow")
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.mark.parametrize("name", models.MODELS)

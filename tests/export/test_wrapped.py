@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras_chex
 from keras_chex.export.litert import open_interpreter, run_interpreter
 from tests.export import models
+
+tf = pytest.importorskip("tensorflow", reason="needs TensorFlow")
+pytestmark = pytest.mark.tensorflow
 
 
 def narrow_model():
