@@ -63,7 +63,8 @@ class ChexWrapper(keras.layers.Wrapper):
     >>> x = np.ones((1, 3), "float32")
     >>> wrapper(x).shape[-1]
     4
-    >>> changed = wrapper.set_channels({"out": np.array([True, False, True, False])})
+    >>> kept = np.array([True, False, True, False])
+    >>> exchanges = wrapper.set_channels({"out": kept})
     >>> wrapper(x).shape[-1]
     2
 

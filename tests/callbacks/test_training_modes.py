@@ -6,6 +6,7 @@ import pytest
 
 import keras_chex
 from tests.callbacks.small_run import X, Y, fit, network, prepared, scheduler
+from tests.checks import EAGER
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -88,7 +89,7 @@ def test_sample_weights_and_an_own_training_step():
 
     plain = network()
     model = keras_chex.wrap(Weighted(plain.inputs, plain.outputs))
-    model.compile("sgd", LOSS, run_eagerly=True)
+    model.compile("sgd", LOSS, run_eagerly=EAGER)
     callback = scheduler()
     fit(model, callback, sample_weight=np.linspace(0, 1, len(X)))
     assert Weighted.seen == 24
@@ -117,7 +118,7 @@ def test_a_saved_model_in_the_middle_goes_on(tmp_path):
         shuffle=False,
     )
     again = keras.saving.load_model(tmp_path / "epoch-3.keras")
-    again.run_eagerly = True
+    again.run_eagerly = EAGER
     callback = scheduler()
     fit(again, callback, initial_epoch=3, shuffle=False)
     assert [entry["epoch"] for entry in callback.history] == [3, 4]
