@@ -24,17 +24,33 @@ def export_and_measure(model, images, directory):
         Dict with `accuracy` (share of the test set), `flops` (multiply-adds of
         one image), `params`, `tflite_bytes`.
     """
+    examples = images.test[0][:32].astype("float32")
+    costs = export(model, examples, directory)
+    return {"accuracy": accuracy(model, images), **costs}
+
+
+def export(model, examples, directory):
+    """Writes a plain model in all formats.
+
+    Leaves `model.keras`, `saved_model/` and `model.tflite` in the directory.
+
+    Args:
+        model: a plain `keras.Model` with logits.
+        examples: float array, images that the files are verified on. Raw pixels
+            are far from the random numbers used without them.
+        directory: `pathlib.Path` of this contender.
+
+    Returns:
+        Dict with `flops` (multiply-adds of one image), `params`,
+        `tflite_bytes`.
+    """
     with replacing(directory / "model.keras") as beside:
         model.save(beside)
-    # Raw pixels are far from the random numbers that exports are verified on
-    # without examples.
-    examples = images.test[0][:32].astype("float32")
     keras_chex.export_saved_model(model, directory / "saved_model")
     keras_chex.export_tflite(
         model, directory / TFLITE, representative_data=examples
     )
     return {
-        "accuracy": accuracy(model, images),
         "flops": int(keras_chex.flops(model)),
         "params": int(model.count_params()),
         "tflite_bytes": (directory / TFLITE).stat().st_size,

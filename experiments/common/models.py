@@ -81,7 +81,7 @@ def cifar_resnet(
         input_shape,
         classes,
         shortcut,
-        _standardise(mean, std),
+        standardise(mean, std),
         name or f"resnet{depth}",
     )
 
@@ -103,13 +103,23 @@ def digits_resnet(widths=(16, 32, 64), name="digits_resnet"):
     )
 
 
-def _standardise(mean, std):
-    """`(pixels / 255 - mean) / std` as one layer."""
+def standardise(mean, std):
+    """`(pixels / 255 - mean) / std` as one layer, in float32 always.
+
+    Args:
+        mean: floats, one for every colour or a single one, of pixels in [0, 1].
+        std: likewise, the standard deviation.
+
+    Returns:
+        A `keras.layers.Rescaling`.
+    """
     scale = [1 / (255 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
     if len(scale) == 1:
         scale, offset = scale[0], offset[0]
-    return keras.layers.Rescaling(scale, offset, name="standardise")
+    return keras.layers.Rescaling(
+        scale, offset, dtype="float32", name="standardise"
+    )
 
 
 def _resnet(blocks, widths, input_shape, classes, shortcut, pixels, name):
@@ -119,7 +129,7 @@ def _resnet(blocks, widths, input_shape, classes, shortcut, pixels, name):
             f"Received: shortcut={shortcut!r}"
         )
     inputs = keras.Input(input_shape, name="image")
-    x = _conv_bn(pixels(inputs), widths[0], 3, 1, "stem_conv", "stem_bn")
+    x = conv_bn(pixels(inputs), widths[0], 3, 1, "stem_conv", "stem_bn")
     x = keras.layers.ReLU(name="stem_relu")(x)
     for stage, (count, width) in enumerate(
         zip(blocks, widths, strict=True), start=1
@@ -136,20 +146,21 @@ def _resnet(blocks, widths, input_shape, classes, shortcut, pixels, name):
 
 
 def _block(x, width, strides, shortcut, prefix):
-    y = _conv_bn(x, width, 3, strides, f"{prefix}_conv1", f"{prefix}_bn1")
+    y = conv_bn(x, width, 3, strides, f"{prefix}_conv1", f"{prefix}_bn1")
     y = keras.layers.ReLU(name=f"{prefix}_relu1")(y)
-    y = _conv_bn(y, width, 3, 1, f"{prefix}_conv2", f"{prefix}_bn2")
+    y = conv_bn(y, width, 3, 1, f"{prefix}_conv2", f"{prefix}_bn2")
     if strides > 1 or x.shape[-1] != width:
         if shortcut == "projection":
             names = f"{prefix}_shortcut_conv", f"{prefix}_shortcut_bn"
-            x = _conv_bn(x, width, 1, strides, *names)
+            x = conv_bn(x, width, 1, strides, *names)
         else:
             x = _pad_shortcut(x, width, strides)
     y = keras.layers.Add(name=f"{prefix}_add")([y, x])
     return keras.layers.ReLU(name=f"{prefix}_relu2")(y)
 
 
-def _conv_bn(x, width, kernel_size, strides, conv_name, bn_name):
+def conv_bn(x, width, kernel_size, strides, conv_name, bn_name):
+    """Convolution without bias, then BatchNorm; "same" size but for strides."""
     padding = "same"
     if strides > 1 and kernel_size > 1:
         # "same" pads a stride-2 convolution on the right only; the published

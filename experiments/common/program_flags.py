@@ -50,7 +50,31 @@ def define_exploration(interval, end):
         "allocation", "bn_scale", "How widths are shared between groups."
     )
     flags.DEFINE_integer("min_channels", 1, "Least channels of any group.")
+    flags.DEFINE_integer(
+        "max_channels", None, "Most channels of any group that can lose some."
+    )
     flags.DEFINE_integer("round_to", 1, "Widths are multiples of this.")
+    flags.DEFINE_multi_string(
+        "exclude",
+        [],
+        "Layer that keeps its channels, or a regular expression; repeat it.",
+    )
+    flags.DEFINE_string(
+        "schedule",
+        "cosine",
+        "How regrowing fades: cosine, linear, constant, none.",
+    )
+    flags.DEFINE_string(
+        "probability",
+        "scale_free",
+        "Residuals as probabilities: scale_free, softmax, unsquared, uniform.",
+    )
+    flags.DEFINE_float(
+        "blend", None, "How far widths follow scores; more and more if not set."
+    )
+    flags.DEFINE_float(
+        "floor", None, "Least share of its uniform width that a group keeps."
+    )
 
 
 def scheduler(values, seed, **changes):
@@ -81,7 +105,13 @@ def scheduler(values, seed, **changes):
             "restore",
             "allocation",
             "min_channels",
+            "max_channels",
             "round_to",
+            "exclude",
+            "schedule",
+            "probability",
+            "blend",
+            "floor",
         )
     }
     return keras_chex.ChexScheduler(
@@ -103,12 +133,13 @@ def apply_smoke(values, defaults):
             values.set_default(name, value)
 
 
-def settings(values, program):
+def settings(values, program, others=()):
     """What decides the result of a run.
 
     Args:
         values: `absl.flags.FLAGS`, parsed.
         program: string, `__name__` of the program.
+        others: names of more flags that decide nothing.
 
     Returns:
         Dict of the program's own flags and of the exploration's, without the
@@ -120,5 +151,5 @@ def settings(values, program):
         flag.name: flag.value
         for module in modules
         for flag in by_module.get(id(module), ())
-        if flag.name not in ("workdir", "data_dir")
+        if flag.name not in ("workdir", "data_dir", *others)
     }

@@ -88,12 +88,13 @@ def read_rows(path):
         ]
 
 
-def open_run(workdir, settings):
+def open_run(workdir, settings, write=True):
     """Starts a run directory or returns to it.
 
     Args:
         workdir: path of the directory, made if needed.
         settings: dict that decides the result; kept as `flags.json`.
+        write: bool; of several processes one writes.
 
     Returns:
         `pathlib.Path` of the directory.
@@ -105,7 +106,8 @@ def open_run(workdir, settings):
     settings = json.loads(json.dumps(settings))
     before = read_json(workdir / "flags.json")
     if before is None:
-        write_json(workdir / "flags.json", settings)
+        if write:
+            write_json(workdir / "flags.json", settings)
     elif before != settings:
         names = sorted(before.keys() | settings.keys())
         changed = [

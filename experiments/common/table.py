@@ -12,13 +12,15 @@ ROWS = (
 )
 
 
-def results_table(results):
+def results_table(results, rows=ROWS):
     """Renders the results of one or several seeds.
 
     Args:
         results: dict from the contender's name to a list of dicts, one for
-            every seed, with the keys of `ROWS`. The first contender is the
+            every seed, with the keys of `rows`. The first contender is the
             one that the others are compared with.
+        rows: tuple of `(title, key, function from a number to a string)`. A
+            contender without a key has "-" in its place.
 
     Returns:
         String. With several seeds the numbers are means; the accuracy has
@@ -39,11 +41,11 @@ def results_table(results):
     training time                30 s     30 s (1.000)
     """
     reference = next(iter(results))
-    columns = [["", *(title for title, _, _ in ROWS)]]
+    columns = [["", *(title for title, _, _ in rows)]]
     for name, runs in results.items():
         cells = [
             _cell(runs, results[reference], key, form, name != reference)
-            for _, key, form in ROWS
+            for _, key, form in rows
         ]
         columns.append([name, *cells])
     widths = [max(map(len, column)) for column in columns]
@@ -61,12 +63,14 @@ def mean(runs, key):
 
 
 def _cell(runs, reference, key, form, with_ratio):
+    if key not in runs[0]:
+        return "-"
     value = mean(runs, key)
-    if key == "accuracy":
+    if key.endswith("accuracy"):
         if len(runs) == 1:
             return form(value)
         spread = statistics.stdev(run[key] for run in runs)
         return f"{100 * value:.2f} ± {100 * spread:.2f} %"
-    if not with_ratio:
+    if not with_ratio or key not in reference[0]:
         return form(value)
     return f"{form(value)} ({value / mean(reference, key):.3f})"

@@ -1,0 +1,60 @@
+"""Which devices train a model together."""
+
+import os
+
+import tensorflow as tf
+
+NAMES = ("one", "mirrored", "multi_worker")
+
+
+def make_strategy(name, devices=0):
+    """Makes a strategy of `tf.distribute`; call it before anything else.
+
+    Args:
+        name: `"one"` for one device, `"mirrored"` for all of one machine, or
+            `"multi_worker"` for several processes, as `TF_CONFIG` says.
+        devices: int, how many devices of the machine `"mirrored"` uses; 0 for
+            all GPUs. Without a GPU the processor is split into so many.
+
+    Returns:
+        A `tf.distribute.Strategy`.
+
+    Raises:
+        ValueError: If there are fewer devices, or no `TF_CONFIG`.
+    """
+    if name == "multi_worker":
+        if "TF_CONFIG" not in os.environ:
+            raise ValueError(
+                "Environment variable TF_CONFIG must describe the cluster for "
+                "multi_worker. Received: none. For two processes: "
+                '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+                '"task": {"type": "worker", "index": 0}}'
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(_local_devices(devices))
+    return tf.distribute.get_strategy()
+
+
+def is_chief(strategy):
+    """Whether this process writes the files of the run."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if resolver is None or not resolver.task_type:
+        return True
+    chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return resolver.task_type == chief and resolver.task_id == 0
+
+
+def _local_devices(count):
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if count > len(gpus):
+            raise ValueError(
+                "Argument `devices` must be at most the number of GPUs. "
+                f"Received: devices={count} with {len(gpus)} GPUs"
+            )
+        return [f"GPU:{index}" for index in range(count or len(gpus))]
+    (processor,) = tf.config.list_physical_devices("CPU")
+    parts = [tf.config.LogicalDeviceConfiguration()] * max(1, count)
+    tf.config.set_logical_device_configuration(processor, parts)
+    return [f"CPU:{index}" for index in range(len(parts))]
