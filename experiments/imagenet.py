@@ -81,7 +81,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("train_examples", None, "Training images to use, or all.")
 flags.DEFINE_integer("eval_examples", None, "Images to evaluate on, or all.")
-flags.DEFINE_integer("shuffle_buffer", 10_000, "Records to draw from.")
+flags.DEFINE_integer(
+    "shuffle_buffer", photographs.BUFFER, "Records shuffled together."
+)
 flags.DEFINE_bool(
     "deterministic", True, "Same batches every time, at some cost in speed."
 )

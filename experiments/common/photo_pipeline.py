@@ -56,6 +56,11 @@ class PhotoBatches:
                 f"{replicas} replicas"
             )
 
+    @property
+    def evaluation_steps(self):
+        """Batches of an evaluation."""
+        return math.ceil(self.photos.evaluation.count / self.batch_size)
+
     def train(self, steps_per_epoch, first_epoch=0):
         """Endless training batches.
 
@@ -76,8 +81,8 @@ class PhotoBatches:
         """All images for the evaluation, once.
 
         Returns:
-            A dataset of `(images, labels, weights)`. The last batch is filled
-            with black images of weight 0.
+            A dataset of `(images, labels, weights)`, of `evaluation_steps`
+            batches. The last one is filled with black images of weight 0.
         """
         return self._distribute(self._evaluation_part)
 
@@ -141,8 +146,7 @@ class PhotoBatches:
     def _evaluation_part(self, part):
         source = self.photos.evaluation
         size, classes = self.image_size, self.photos.classes
-        steps = math.ceil(source.count / self.batch_size)
-        count = steps * part.batches_per_step * part.batch_size
+        count = self.evaluation_steps * part.batches_per_step * part.batch_size
         filling = tf.data.Dataset.from_tensors(
             (tf.zeros([size, size, 3]), tf.zeros([classes]), tf.zeros([]))
         )
@@ -250,8 +254,7 @@ def random_window(height, width, key):
             [ATTEMPTS], keys[1], *(math.log(bound) for bound in ASPECT)
         )
     )
-    heights = tf.round(tf.sqrt(area / aspect))
-    widths = tf.round(tf.sqrt(area * aspect))
+    heights, widths = tf.sqrt(area / aspect), tf.sqrt(area * aspect)
     fits = (heights <= full_h) & (widths <= full_w)
     first = tf.argmax(fits)
     h = tf.where(
@@ -260,7 +263,7 @@ def random_window(height, width, key):
     w = tf.where(
         fits[first], widths[first], tf.minimum(full_w, full_h * ASPECT[1])
     )
-    h, w = (tf.maximum(1, tf.cast(x, tf.int32)) for x in (h, w))
+    h, w = (tf.maximum(1, tf.cast(tf.round(x), tf.int32)) for x in (h, w))
     room = tf.stack([height - h, width - w])
     drawn = tf.random.stateless_uniform([2], keys[2])
     drawn = tf.where(fits[first], drawn, 0.5)

@@ -88,6 +88,7 @@ class PhotoRun:
             epochs=self.recipe.epochs,
             initial_epoch=first_epoch,
             validation_data=self.batches.evaluation(),
+            validation_steps=self.batches.evaluation_steps,
             callbacks=self._callbacks(scheduler, backup),
             shuffle=False,
             verbose=int(sys.stdout.isatty() and self._is_chief()),
@@ -199,7 +200,12 @@ def evaluate(model, batches):
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=accuracies(),
     )
-    logs = model.evaluate(alone.evaluation(), return_dict=True, verbose=0)
+    logs = model.evaluate(
+        alone.evaluation(),
+        steps=alone.evaluation_steps,
+        return_dict=True,
+        verbose=0,
+    )
     return {key: float(logs[key]) for key in ("accuracy", "top5_accuracy")}
 
 

@@ -17,6 +17,7 @@ EVALUATION_SPLITS = ("validation", "val", "test")
 # Classes, training and evaluation images, for plans without the data.
 SIZES = {"imagenet2012": (1000, 1_281_167, 50_000)}
 FILES_AT_ONCE = 16
+BUFFER = 8192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,20 +101,20 @@ class ListedImages:
 
 
 class RecordFiles:
-    """TFRecord files, shuffled by file and by a buffer of records.
+    """TFRecord files, shuffled by file and then by boxes of records.
 
     Args:
         files: list of `(path, skip, take)`, records of each file to use.
         count: int, number of all these records.
         read: function from a record to `(encoded image, label)`.
-        buffer: int, records among which the next one is drawn.
+        buffer: int, records of a box, which come in random order.
     """
 
-    def __init__(self, files, count, read, buffer=10_000):
+    def __init__(self, files, count, read, buffer=BUFFER):
         self.count = count
         self.read = read
         self._files = files
-        self._buffer = buffer
+        self._buffer = min(buffer, count)
 
     def ordered(self, worker=0, workers=1):
         """As `ListedImages.ordered`."""
@@ -121,17 +122,15 @@ class RecordFiles:
 
     def shuffled(self, key, worker=0, workers=1):
         """As `ListedImages.shuffled`."""
-        order = _random_order(len(self._files), key)
-        seed = tf.random.stateless_uniform(
-            [], key, minval=0, maxval=2**62, dtype=tf.int64
-        )
-        files = self._files_dataset(order)
+        files = self._files_dataset(_random_order(len(self._files), key))
         records = self._records(files, worker, workers, FILES_AT_ONCE)
-        return records.shuffle(
-            min(self._buffer, self.count),
-            seed=seed,
-            reshuffle_each_iteration=False,
-        )
+        # `Dataset.shuffle` takes no seed that is known in the graph alone.
+        boxes = records.batch(self._buffer).enumerate()
+        return boxes.map(
+            lambda number, box: tf.gather(
+                box, _random_order(tf.size(box), tf.random.fold_in(key, number))
+            )
+        ).unbatch()
 
     def _files_dataset(self, order=None):
         columns = [tf.constant(x) for x in zip(*self._files, strict=True)]
@@ -154,7 +153,7 @@ class RecordFiles:
 
 
 def load_photos(
-    name, data_dir=None, train_examples=None, eval_examples=None, buffer=10_000
+    name, data_dir=None, train_examples=None, eval_examples=None, buffer=BUFFER
 ):
     """A data set of `tensorflow_datasets` with the features of `imagenet2012`.
 
@@ -165,7 +164,7 @@ def load_photos(
             variable `TFDS_DATA_DIR`, and to `~/tensorflow_datasets` without it.
         train_examples: int, number of training images to use; all if omitted.
         eval_examples: int, likewise for the evaluation.
-        buffer: int, records among which the next one is drawn.
+        buffer: int, records that are shuffled together.
 
     Returns:
         `Photos`.

@@ -30,10 +30,26 @@ def make_strategy(name, devices=0):
                 '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
                 '"task": {"type": "worker", "index": 0}}'
             )
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return Workers()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy(_local_devices(devices))
     return tf.distribute.get_strategy()
+
+
+class Workers(tf.distribute.MultiWorkerMirroredStrategy):
+    """Several processes that train one model.
+
+    Keras 3.15 asks for two things that TensorFlow does not do between workers:
+    to reduce a whole batch, which is a tuple, and to reduce the first axis of
+    scalars. Both mean what is done here.
+    """
+
+    def reduce(self, reduce_op, value, axis):
+        if isinstance(value, (tuple, list)):
+            return type(value)(self.reduce(reduce_op, v, axis) for v in value)
+        if self.experimental_local_results(value)[0].shape.rank == 0:
+            axis = None
+        return super().reduce(reduce_op, value, axis)
 
 
 def is_chief(strategy):
