@@ -171,7 +171,7 @@ def application(name, input_shape, classes):
     logits = network.output
     if keras.config.dtype_policy().compute_dtype != "float32":
         logits = keras.layers.Activation(
-            "linear", dtype="float32", name="logits"
+            "linear", dtype="float32", name="float32_logits"
         )(logits)
     return keras.Model(inputs, logits, name=name)
 

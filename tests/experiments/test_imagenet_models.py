@@ -19,30 +19,41 @@ def precision():
     keras.config.set_dtype_policy(before)
 
 
+@pytest.fixture(scope="module")
+def resnet50():
+    return imagenet_models.build_model("resnet50", 224, 1000)
+
+
 def trainable_size(model):
     return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
 # Parameters and multiply-adds as published for torchvision's networks.
-@pytest.mark.parametrize(
-    "depth, params, gflops",
-    [
-        (18, 11_689_512, 1.81),
-        (34, 21_797_672, 3.66),
-        (50, 25_557_032, 4.09),
-        (101, 44_549_160, 7.80),
-    ],
-)
-def test_resnets_are_the_published_ones(depth, params, gflops):
-    model = imagenet_models.build_model(f"resnet{depth}", 224, 1000)
-    assert model.name == f"resnet{depth}"
+def assert_is_published(model, params, gflops):
     assert model.output_shape == (None, 1000)
     assert trainable_size(model) == params
     assert keras_chex.flops(model) == pytest.approx(gflops * 1e9, rel=0.01)
 
 
-def test_resolution_halves_where_it_should():
-    model = imagenet_models.imagenet_resnet(50, (224, 224, 3), 10)
+@pytest.mark.parametrize(
+    "depth, params, gflops",
+    [
+        (18, 11_689_512, 1.81),
+        pytest.param(34, 21_797_672, 3.66, marks=pytest.mark.large),
+        pytest.param(101, 44_549_160, 7.80, marks=pytest.mark.large),
+    ],
+)
+def test_resnets_are_the_published_ones(depth, params, gflops):
+    model = imagenet_models.build_model(f"resnet{depth}", 224, 1000)
+    assert model.name == f"resnet{depth}"
+    assert_is_published(model, params, gflops)
+
+
+def test_resnet50_is_the_published_one(resnet50):
+    assert_is_published(resnet50, 25_557_032, 4.09)
+
+
+def test_resolution_halves_where_it_should(resnet50):
     for layer, size in [
         ("stem_conv", 112),
         ("stem_pool", 56),
@@ -51,7 +62,7 @@ def test_resolution_halves_where_it_should():
         ("stage2_block1_conv2", 28),
         ("stage4_block3_add", 7),
     ]:
-        assert model.get_layer(layer).output.shape[1:3] == (size, size)
+        assert resnet50.get_layer(layer).output.shape[1:3] == (size, size)
 
 
 def test_no_convolution_has_a_bias_and_every_gamma_is_one():
@@ -64,24 +75,29 @@ def test_no_convolution_has_a_bias_and_every_gamma_is_one():
             np.testing.assert_array_equal(layer.gamma, 1.0)
 
 
-@pytest.mark.parametrize("name, inside", [("resnet18", 8), ("resnet50", 32)])
-def test_residual_layers_leave_the_inside_of_blocks(name, inside):
-    model = imagenet_models.build_model(name, 32, 10)
-    excluded = imagenet_models.residual_layers(name)
-    kept = [
+def inside_of_blocks(model):
+    """Convolutions that `residual_layers` does not name."""
+    excluded = imagenet_models.residual_layers(model.name)
+    return [
         layer.name
         for layer in model.layers
         if isinstance(layer, keras.layers.Conv2D)
         and not any(re.fullmatch(e, layer.name) for e in excluded)
     ]
-    assert len(kept) == inside
-    wrapped = keras_chex.wrap(model, excluded)
-    producers = [
-        group.producers
-        for group in keras_chex.channel_groups(wrapped)
-        if group.frozen is None
-    ]
-    assert sorted(producers) == sorted((layer,) for layer in kept)
+
+
+def test_paper_prunes_two_convolutions_of_every_bottleneck(resnet50):
+    names = inside_of_blocks(resnet50)
+    assert len(names) == 32
+    assert all(name.endswith(("_conv1", "_conv2")) for name in names)
+
+
+def test_residual_layers_leave_the_inside_of_blocks():
+    model = imagenet_models.build_model("resnet18", 32, 10)
+    excluded = imagenet_models.residual_layers("resnet18")
+    groups = keras_chex.channel_groups(keras_chex.wrap(model, excluded))
+    free = [group.producers for group in groups if group.frozen is None]
+    assert sorted(free) == sorted((n,) for n in inside_of_blocks(model))
 
 
 def test_residual_layers_of_another_network_are_unknown():
@@ -129,13 +145,13 @@ def test_logits_are_float32_and_so_is_the_copy(policy, precision):
     assert model.get_layer("stem_conv").compute_dtype == policy[6:]
     assert model.get_layer("standardise").compute_dtype == "float32"
     copy = imagenet_models.as_float32(model)
-    for layer in copy.layers:
+    for layer in copy.layers[1:]:  # behind the images
         assert layer.compute_dtype == "float32"
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     np.testing.assert_allclose(
         copy.predict(images, verbose=0),
         model.predict(images, verbose=0),
-        atol=0.2,
+        atol=0.6,  # of 16, in 8 bits
     )
     for mine, theirs in zip(copy.weights, model.weights, strict=True):
         np.testing.assert_array_equal(mine, theirs)
