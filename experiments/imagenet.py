@@ -26,6 +26,7 @@ Smoke test, on noise instead of data:
 """
 
 import math
+import pathlib
 
 import keras
 from absl import app, flags
@@ -67,7 +68,7 @@ SMOKE = {
 # Backward passes cost about twice as much as the forward one.
 TRAINING_PASSES = 3
 # Flags on which the result does not depend.
-ELSEWHERE = ("dry_run", "benchmark_input")
+ELSEWHERE = ("dry_run", "benchmark_input", "dense_workdir")
 
 # data
 flags.DEFINE_string(
@@ -144,6 +145,11 @@ flags.DEFINE_bool("smoke", False, "A few steps, to see that all is in place.")
 flags.DEFINE_bool("dry_run", False, "Print the plan and its cost, then stop.")
 flags.DEFINE_bool("benchmark_input", False, "Time the input, then stop.")
 flags.DEFINE_string("workdir", "runs/imagenet", "Where everything is written.")
+flags.DEFINE_string(
+    "dense_workdir",
+    None,
+    "A finished --dense run, whose accuracy the printed table shows beside.",
+)
 
 
 def main(argv):
@@ -180,9 +186,14 @@ def train(strategy):
         run.train(model, make_scheduler(chief))
         if not chief:
             return
+        keras.utils.clear_session()  # automatic names begin anew
         keras.config.set_dtype_policy("float32")
-        result = run.finish(model, lambda: build(classes), settings)
-    print(f"\n{photo_run.result_table(result)}\n\nwritten to {workdir}")
+        result = run.finish(model, build(classes), wrapped, settings)
+    reference = None
+    if FLAGS.dense_workdir:
+        reference = photo_run.finished_result(pathlib.Path(FLAGS.dense_workdir))
+    table = photo_run.result_table(result, reference)
+    print(f"\n{table}\n\nwritten to {workdir}")
 
 
 def dry_run():

@@ -176,25 +176,6 @@ def application(name, input_shape, classes):
     return keras.Model(inputs, logits, name=name)
 
 
-def as_float32(model):
-    """A copy that computes in float32, for files that run anywhere.
-
-    Args:
-        model: a plain functional `keras.Model`, of any precision.
-
-    Returns:
-        A new `keras.Model` with the same weights.
-    """
-
-    def remade(layer):
-        config = {**layer.get_config(), "dtype": "float32"}
-        return type(layer).from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=remade)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
 def _basic(x, width, strides, prefix):
     y = conv_bn(x, width, 3, strides, f"{prefix}_conv1", f"{prefix}_bn1")
     y = keras.layers.ReLU(name=f"{prefix}_relu1")(y)

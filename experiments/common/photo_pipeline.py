@@ -229,7 +229,17 @@ def decode_window(encoded, choose, size):
         return image[top : top + height, left : left + width]
 
     image = tf.cond(tf.io.is_jpeg(encoded), jpeg, other)
-    image = tf.image.resize(image, [size, size], antialias=True)
+    return _resize(image, size)
+
+
+def _resize(image, size):
+    """Bilinear; smooth where more than two pixels become one, for its cost."""
+    shorter = tf.reduce_min(tf.shape(image)[:2])
+    image = tf.cond(
+        shorter > 2 * size,
+        lambda: tf.image.resize(image, [size, size], antialias=True),
+        lambda: tf.image.resize(image, [size, size]),
+    )
     return tf.ensure_shape(image, [size, size, 3])
 
 

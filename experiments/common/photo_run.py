@@ -12,7 +12,6 @@ import keras_chex
 
 from . import measure, plots, table
 from .contest import software
-from .imagenet_models import as_float32
 from .imagenet_recipe import ImagenetRecipe, accuracies, compile_model
 from .photo_pipeline import PhotoBatches
 from .run_directory import (
@@ -114,34 +113,36 @@ class PhotoRun:
             backup,
         ]
 
-    def finish(self, model, dense, settings):
+    def finish(self, model, dense, wrapped, settings):
         """Strips, exports, measures and compares; for the chief alone.
 
         Args:
-            model: the trained model, wrapped or plain.
-            dense: function without arguments that returns the dense network
-                in float32, whose cost the table shows beside.
+            model: the trained model, wrapped or plain, of any precision.
+            dense: the network that it was made from, anew, in float32, for
+                files that run anywhere.
+            wrapped: function that was called on it before training.
             settings: dict, what the run was asked; kept with the results.
 
         Returns:
             Dict, also in `result.json`.
         """
-        groups = {}
+        rows = read_rows(self.folder / "history.csv")
+        examples = self.batches.evaluation_examples(8)
+        results, folders, groups = {}, {}, {}
+        final = wrapped(dense)
+        final.set_weights(model.get_weights())
         if self.name != "dense":
             groups = {
                 group.name: group.size
-                for group in keras_chex.channel_groups(model)
+                for group in keras_chex.channel_groups(final)
                 if group.frozen is None
             }
-            model = keras_chex.strip(model)
-        rows = read_rows(self.folder / "history.csv")
-        examples = self.batches.evaluation_examples(8)
-        results = {self.name: self._measure(model, rows, examples)}
-        folders = {self.name: self.folder}
-        if self.name != "dense":
-            folders = {"dense": self.directory / "dense", **folders}
-            costs = measure.export(dense(), examples, folders["dense"])
-            results = {"dense": costs, **results}
+            final = keras_chex.strip(final)
+            folders["dense"] = self.directory / "dense"
+            costs = measure.export(dense, examples, folders["dense"])
+            results["dense"] = costs
+        results[self.name] = self._measure(final, rows, examples)
+        folders[self.name] = self.folder
         latencies = measure.latencies(folders, LATENCY_RUNS)
         for name, result in results.items():
             result["latency_ms"] = latencies[name]
@@ -160,7 +161,6 @@ class PhotoRun:
         return result
 
     def _measure(self, model, rows, examples):
-        model = as_float32(model)
         shares = [row.get("chex/flops", 1.0) for row in rows]
         return {
             **evaluate(model, self.batches),
@@ -214,16 +214,21 @@ def finished_result(directory):
     return read_json(directory / "result.json")
 
 
-def result_table(result):
+def result_table(result, reference=None):
     """Renders what `finish` returned.
 
     Args:
         result: dict, the contents of `result.json`.
+        reference: dict, likewise of a run of the dense network, for its
+            accuracy and training time.
 
     Returns:
         String.
     """
-    contenders = result["contenders"]
+    contenders = dict(result["contenders"])
+    if reference is not None:
+        trained = reference["contenders"]["dense"]
+        contenders["dense"] = {**trained, **contenders["dense"]}
     return table.results_table(
         {name: [values] for name, values in contenders.items()}, ROWS
     )

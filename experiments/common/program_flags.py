@@ -37,7 +37,10 @@ def define_exploration(interval, end):
     )
     flags.DEFINE_enum("unit", "epoch", ["epoch", "step"], "Unit of --interval.")
     flags.DEFINE_float(
-        "end", end, "Share of the run after which channels stay as they are."
+        "end",
+        end,
+        "Share of the run after which channels stay as they are; above 1, the "
+        "number of units.",
     )
     flags.DEFINE_string("criterion", "css", "Which channels stay: css, l1, ...")
     flags.DEFINE_string(
@@ -114,6 +117,8 @@ def scheduler(values, seed, **changes):
             "floor",
         )
     }
+    if values.end > 1:
+        arguments["end"] = int(values.end)
     return keras_chex.ChexScheduler(
         **(budgets or {"flops": DEFAULT_FLOPS}),
         **{**arguments, **changes},

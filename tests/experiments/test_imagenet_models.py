@@ -138,20 +138,10 @@ def test_applications_include_the_usual_ones():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_logits_are_float32_and_so_is_the_copy(policy, precision):
+def test_pixels_and_logits_are_float32(policy, precision):
     precision(policy)
     model = imagenet_models.imagenet_resnet(18, (32, 32, 3), 10, (4, 4, 8, 8))
     assert model.output.dtype == "float32"
     assert model.get_layer("stem_conv").compute_dtype == policy[6:]
     assert model.get_layer("standardise").compute_dtype == "float32"
-    copy = imagenet_models.as_float32(model)
-    for layer in copy.layers[1:]:  # behind the images
-        assert layer.compute_dtype == "float32"
-    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
-    np.testing.assert_allclose(
-        copy.predict(images, verbose=0),
-        model.predict(images, verbose=0),
-        atol=0.6,  # of 16, in 8 bits
-    )
-    for mine, theirs in zip(copy.weights, model.weights, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    assert {variable.dtype for variable in model.weights} == {"float32"}

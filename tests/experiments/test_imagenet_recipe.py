@@ -52,12 +52,12 @@ def test_decay_does_in_the_long_run_what_l2_regularisation_does():
     theirs.build([l2])
     kernel, zero = ours.layers[0].kernel, keras.ops.zeros((1, 1))
     ours.optimizer.build([kernel])
-    for _ in range(200):
+    for _ in range(100):
         ours.optimizer.apply([zero], [kernel])
         theirs.apply([recipe.weight_decay * l2], [l2])
     shrunk = [float(np.log(np.array(v).item())) for v in (kernel, l2)]
-    assert shrunk[0] == pytest.approx(shrunk[1], rel=0.06)
-    assert shrunk[1] < -1.4
+    assert shrunk[0] == pytest.approx(shrunk[1], rel=0.1)
+    assert shrunk[1] < -0.7
 
 
 def model_of_one_weight():

@@ -159,12 +159,13 @@ def test_batch_must_be_a_multiple_of_the_replicas():
 
 def test_random_windows_fit_and_have_area_and_aspect_as_asked():
     height, width = 300, 400
-    windows = np.array(
-        [
-            photo_pipeline.random_window(height, width, [0, n])
-            for n in range(300)
-        ]
-    )
+
+    @tf.function
+    def draw(number):
+        key = tf.stack([0, number])
+        return photo_pipeline.random_window(height, width, key)
+
+    windows = np.array([draw(number) for number in tf.range(300)])
     top, left, h, w = windows.T
     assert (top >= 0).all() and (top + h <= height).all()
     assert (left >= 0).all() and (left + w <= width).all()
