@@ -6,12 +6,13 @@ The recipe of the paper (ResNet-50 at 25 % of the multiply-adds, 250 epochs):
         --data_dir=/data/tfds --workdir=runs/resnet50_25 \\
         --precision=bfloat16 --strategy=mirrored --exclude_residual
 
-The paper reports 76.0 % top-1 there, against 77.8 % for the dense network of
-the same recipe. That run has *not* been made with this program: no machine that
-could do it was at hand. What was run are short schedules on a part of
-Imagenette, to see that everything works; they say nothing about accuracy.
+The paper reports 76.0 % top-1 there. That run has *not* been made with this
+program: no machine that could do it was at hand. What was run are short
+schedules on a part of Imagenette, to see that everything works; they say
+nothing about accuracy.
 
-A killed run goes on with the same command. The plan and its cost, without data:
+A killed run goes on with the same command. The plan and its cost, without data
+(0.38 of the dense training FLOPs):
 
     python experiments/imagenet.py --model=resnet50 --flops=0.25 --dry_run
 

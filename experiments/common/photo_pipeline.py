@@ -78,11 +78,15 @@ class PhotoBatches:
         )
 
     def evaluation(self):
-        """All images for the evaluation, once.
+        """All images for the evaluation, again and again.
+
+        It is endless because Keras, under a strategy, looks at one more batch
+        before every evaluation.
 
         Returns:
-            A dataset of `(images, labels, weights)`, of `evaluation_steps`
-            batches. The last one is filled with black images of weight 0.
+            A dataset of `(images, labels, weights)`. `evaluation_steps` batches
+            are one evaluation; the last one is filled with black images of
+            weight 0.
         """
         return self._distribute(self._evaluation_part)
 
@@ -154,7 +158,7 @@ class PhotoBatches:
         images = records.map(self._evaluation_image, tf.data.AUTOTUNE)
         dataset = images.concatenate(filling.repeat()).take(count)
         dataset = dataset.batch(part.batch_size, drop_remainder=True)
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return dataset.repeat().prefetch(2)
 
     def _evaluation_image(self, record):
         encoded, label = self.photos.evaluation.read(record)
