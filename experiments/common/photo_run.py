@@ -75,10 +75,10 @@ class PhotoRun:
             model: a `keras.Model` with logits, made in the strategy's scope.
             scheduler: a `keras_chex.ChexScheduler`, if the model is wrapped.
         """
+        backup = Backup(self.folder / "backup")
         with self.batches.strategy.scope():
             compile_model(model, self.recipe, self.steps_per_epoch)
-        backup = Backup(self.folder / "backup")
-        first_epoch = backup.restore(model)
+            first_epoch = backup.restore(model)
         if first_epoch >= self.recipe.epochs:
             return
         model.fit(
