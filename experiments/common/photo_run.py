@@ -162,9 +162,11 @@ class PhotoRun:
 
     def _measure(self, model, rows, examples):
         shares = [row.get("chex/flops", 1.0) for row in rows]
+        # `evaluate` compiles; what is saved has no optimizer.
+        costs = measure.export(model, examples, self.folder)
         return {
             **evaluate(model, self.batches),
-            **measure.export(model, examples, self.folder),
+            **costs,
             "training_share": sum(shares) / len(shares),
             "train_seconds": sum(row["seconds"] for row in rows),
         }
