@@ -102,7 +102,9 @@ class NarrowTwin:
         for axis, index in indices.items():
             full = keras.ops.moveaxis(full, axis, 0)
             rows = keras.ops.moveaxis(value, axis, 0)
-            full = keras.ops.scatter_update(full, index[:, None], rows)
+            full = keras.ops.scatter_update(
+                full, keras.ops.expand_dims(index, -1), rows
+            )
             value = full = keras.ops.moveaxis(full, 0, axis)
         variable.assign(value)
 

@@ -15,6 +15,7 @@ from keras_chex.graph.keras_nodes import (
 from keras_chex.graph.keras_swap import accept_any_width, replace_layers
 from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
+from keras_chex.layers.traces import collect_traces, release_traces
 from keras_chex.layers.workers import has_workers, local_batch, with_axis
 
 
@@ -58,26 +59,29 @@ class WrappedModel:
         return with_axis(self, super().test_step(*args, **kwargs))
 
     def make_train_function(self, force=False):
-        stale = self._widths_changed("train")
-        return super().make_train_function(force=force or stale)
+        force = self._drop_stale("train") or force
+        return super().make_train_function(force=force)
 
     def make_test_function(self, force=False):
-        stale = self._widths_changed("test")
-        return super().make_test_function(force=force or stale)
+        force = self._drop_stale("test") or force
+        return super().make_test_function(force=force)
 
     def make_predict_function(self, force=False):
-        stale = self._widths_changed("predict")
-        return super().make_predict_function(force=force or stale)
+        force = self._drop_stale("predict") or force
+        return super().make_predict_function(force=force)
 
     @property
     def excluded_layers(self):
         """Names of the layers that keep all their channels."""
         return tuple(self._chex.exclude)
 
-    def _widths_changed(self, kind):
+    def _drop_stale(self, kind):
+        """Drops a function made for other widths; tells whether it was."""
         widths = prepare(self)
         before = self._chex.traced.get(kind, widths)
         self._chex.traced[kind] = widths
+        if before != widths:
+            drop_function(self, kind)
         return before != widths
 
     def get_config(self):
@@ -270,6 +274,27 @@ def refresh(model):
     """
     prepare(model)
     for kind in ("train", "test", "predict"):
-        # `fit` calls the function it finds on the model at every step.
-        if getattr(model, f"{kind}_function", None) is not None:
+        if drop_function(model, kind):
+            # `fit` calls the function it finds on the model at every step.
             getattr(model, f"make_{kind}_function")(force=True)
+
+
+def drop_function(model, kind):
+    """Takes a compiled function from a model, with the memory it holds.
+
+    Args:
+        model: a Keras model.
+        kind: `"train"`, `"test"` or `"predict"`.
+
+    Returns:
+        Bool, whether there was one.
+    """
+    name = f"{kind}_function"
+    function = getattr(model, name, None)
+    if function is None:
+        return False
+    release_traces(function)
+    setattr(model, name, None)
+    del function
+    collect_traces()
+    return True
