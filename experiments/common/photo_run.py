@@ -21,7 +21,7 @@ from .run_directory import (
     write_text,
 )
 from .run_log import EventFile, SpeedLog
-from .strategies import is_chief
+from .strategies import SharedStatistics, is_chief
 from .training import (
     Backup,
     ChannelLog,
@@ -98,13 +98,15 @@ class PhotoRun:
 
     def _callbacks(self, scheduler, backup):
         explored = [] if scheduler is None else [scheduler]
+        shared = SharedStatistics(self.batches.strategy)
         if not self._is_chief():
-            return explored
+            return [*explored, shared]
         stopwatch = Stopwatch()
         images = self.steps_per_epoch * self.recipe.batch_size
         return [
             stopwatch,
             *explored,
+            shared,
             *(ChannelLog() for _ in explored),
             SpeedLog(stopwatch, images),
             ProgressLine(self.name),

@@ -2,9 +2,11 @@
 
 import os
 
+import keras
 import tensorflow as tf
 
 NAMES = ("one", "mirrored", "multi_worker")
+STATISTICS = ("moving_mean", "moving_variance")
 
 
 def make_strategy(name, devices=0):
@@ -50,6 +52,36 @@ class Workers(tf.distribute.MultiWorkerMirroredStrategy):
         if self.experimental_local_results(value)[0].shape.rank == 0:
             axis = None
         return super().reduce(reduce_op, value, axis)
+
+
+class SharedStatistics(keras.callbacks.Callback):
+    """Averages the statistics of BatchNorm over all replicas for an evaluation.
+
+    In Keras 3 every replica collects its own. Without this callback each one
+    evaluates another network, and the first one's is saved.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`. All workers need the callback.
+    """
+
+    def __init__(self, strategy):
+        super().__init__()
+        self.strategy = strategy
+
+    def on_test_begin(self, logs=None):
+        if self.strategy.num_replicas_in_sync == 1:
+            return
+        variables = [
+            variable
+            for variable in self.model.non_trainable_variables
+            if variable.name in STATISTICS
+        ]
+        values = self.strategy.run(
+            lambda: [tf.identity(variable.value) for variable in variables]
+        )
+        for variable, value in zip(variables, values, strict=True):
+            mean = self.strategy.reduce("MEAN", value, axis=None)
+            variable.assign(mean)
 
 
 def is_chief(strategy):
