@@ -10,6 +10,11 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# Two processes that write one cache of JAX read halves of files.
+if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] += f"/{worker}"
+
 import keras
 import pytest
 

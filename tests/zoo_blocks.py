@@ -209,7 +209,9 @@ class OwnCode(keras.Model):
     def call(self, inputs, training=None):
         x = self.stem(inputs)
         for stage in self.stages:
-            x = stage(x)
+            # Keras on JAX hands it on by itself only to the model.
+            asks = isinstance(stage, ResidualBlock)
+            x = stage(x, **({"training": training} if asks else {}))
         return self.head(self.pool(x))
 
     def get_config(self):
