@@ -10,14 +10,12 @@ minute in all:
 The table is printed; `--output` gets it as JSON, with the machine.
 """
 
-import statistics
-import time
-
 import keras
 import numpy as np
 from absl import app, flags
 
 import keras_chex
+from benchmarks.phases import Phases
 from benchmarks.report import table, write_json
 from keras_chex.algorithms.allocation import allocate
 from keras_chex.algorithms.exploration import explore
@@ -41,42 +39,6 @@ flags.DEFINE_integer("steps", 5, "Exploration steps that are timed.")
 flags.DEFINE_string("output", "runs/exploration_step.json", "JSON to write.")
 
 
-class Phases:
-    """Collects the seconds of named phases, by the wall and of all cores."""
-
-    def __init__(self):
-        self.seconds = {}
-        self.cpu_seconds = {}
-
-    def time(self, name, function, *args, **kwargs):
-        """Calls the function and adds its time to the phase."""
-        start, cpu_start = time.perf_counter(), time.process_time()
-        result = function(*args, **kwargs)
-        seconds = time.perf_counter() - start
-        cpu_seconds = time.process_time() - cpu_start
-        self.seconds.setdefault(name, []).append(seconds)
-        self.cpu_seconds.setdefault(name, []).append(cpu_seconds)
-        return result
-
-    def medians(self, name):
-        """Median seconds of a phase: by the wall, of all cores together."""
-        return np.array(
-            [
-                statistics.median(self.seconds[name]),
-                statistics.median(self.cpu_seconds[name]),
-            ]
-        )
-
-    def added(self, name, part):
-        """Median seconds that a phase takes more than a part of it."""
-        return np.array(
-            [
-                max(0.0, statistics.median(np.subtract(kind[name], kind[part])))
-                for kind in (self.seconds, self.cpu_seconds)
-            ]
-        )
-
-
 def build_model():
     """ResNet-50 whose BatchNormalization scales are no longer all equal."""
     size = (FLAGS.image_size, FLAGS.image_size, 3)
@@ -92,11 +54,10 @@ def step_by_phases(explorer, phases, progress, seed):
     """Decides and applies one exploration step with a clock on each phase."""
     graph, budget = explorer.graph, explorer.budget
     active = phases.time("read what is active", read_active, graph)
-    lowest = {
-        group.name: int(width)
-        for group, width in zip(explorer.groups, budget.min_widths, strict=True)
-    }
-    arrays = phases.time("gather weights", read_groups, graph, active, lowest)
+    names = (group.name for group in explorer.groups)
+    bounds = zip(budget.min_widths, budget.max_widths, strict=True)
+    bounds = dict(zip(names, bounds, strict=True))
+    arrays = phases.time("gather weights", read_groups, graph, active, bounds)
     scales = [np.where(group.active, group.scale, 0.0) for group in arrays]
     phases.time(
         "allocate widths",

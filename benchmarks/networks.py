@@ -49,16 +49,15 @@ def random_batch(batch_size, image_size, seed=0):
 def training_steps(model, images, labels, steps=1):
     """Returns a function that does what `fit` does in some steps.
 
-    It asks for the compiled function each time, as `fit` does in each epoch,
-    so a call after a change of widths includes the retrace.
+    The first call after a change of widths includes the retrace.
     """
     import tensorflow as tf
 
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
     iterator = iter(batches)
+    model.make_train_function()
 
     def run():
-        model.make_train_function()
         for _ in range(steps):
             logs = model.train_function(iterator)
         # Reading the loss waits for the last step.

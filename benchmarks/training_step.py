@@ -7,25 +7,34 @@ wrapped model with all channels near the plain one. Two minutes on two cores:
 
     python -m benchmarks.training_step --width=32 --flops=0.25
 
+Any model of `keras.applications` can be timed, six minutes for ResNet-50:
+
+    python -m benchmarks.training_step --model=ResNet50 --image_size=224 \\
+        --batch_size=8 --steps=1 --flops=0.25
+
 The table is printed; `--output` gets it as JSON, with the machine.
 """
 
 import statistics
 import time
 
-import keras
-import numpy as np
 from absl import app, flags
 
 import keras_chex
 from benchmarks.alternate import alternate, median_ratio
+from benchmarks.networks import (
+    build_network,
+    compile_network,
+    random_batch,
+    training_steps,
+)
 from benchmarks.report import table, write_json
 from benchmarks.submodel import uniform_submodel
-from experiments.common.models import cifar_resnet
 
 FLAGS = flags.FLAGS
 
 # model
+flags.DEFINE_string("model", "cifar_resnet", "Or one of keras.applications.")
 flags.DEFINE_integer("depth", 20, "Depth of the CIFAR ResNet.")
 flags.DEFINE_integer("width", 32, "Channels of its first stage.")
 flags.DEFINE_integer("image_size", 32, "Height and width of the images.")
@@ -54,11 +63,8 @@ RATIOS = (
 
 def build_models():
     """Returns the four models that take turns, compiled."""
-    width = FLAGS.width
-    dense = cifar_resnet(
-        depth=FLAGS.depth,
-        widths=(width, 2 * width, 4 * width),
-        input_shape=(FLAGS.image_size, FLAGS.image_size, 3),
+    dense = build_network(
+        FLAGS.model, FLAGS.image_size, FLAGS.depth, FLAGS.width
     )
     narrow = keras_chex.wrap(dense)
     active = uniform_submodel(narrow, FLAGS.flops, FLAGS.round_to)
@@ -70,39 +76,16 @@ def build_models():
         "stripped": keras_chex.strip(narrow),
     }
     for model in models.values():
-        model.compile(
-            optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
+        compile_network(model)
     return models
-
-
-def training_steps(model, images, labels):
-    """Returns a function that does what `fit` does in `--steps` steps."""
-    import tensorflow as tf
-
-    batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
-    iterator = iter(batches)
-    model.make_train_function()
-
-    def run():
-        for _ in range(FLAGS.steps):
-            logs = model.train_function(iterator)
-        # Reading the loss waits for the last step.
-        return float(np.asarray(logs["loss"]))
-
-    return run
 
 
 def main(argv):
     del argv
-    rng = np.random.default_rng(0)
-    shape = (FLAGS.batch_size, FLAGS.image_size, FLAGS.image_size, 3)
-    images = rng.uniform(0.0, 255.0, shape).astype("float32")
-    labels = rng.integers(0, 10, FLAGS.batch_size)
+    batch = random_batch(FLAGS.batch_size, FLAGS.image_size)
     models = build_models()
     steps = {
-        name: training_steps(model, images, labels)
+        name: training_steps(model, *batch, FLAGS.steps)
         for name, model in models.items()
     }
     clock = time.perf_counter if FLAGS.clock == "wall" else time.process_time
@@ -131,8 +114,8 @@ def main(argv):
         "flags": {
             name: FLAGS[name].value
             for name in (
-                *("depth", "width", "image_size", "flops", "round_to"),
-                *("batch_size", "rounds", "steps", "clock"),
+                *("model", "depth", "width", "image_size", "flops"),
+                *("round_to", "batch_size", "rounds", "steps", "clock"),
             )
         },
         "flops": flops,

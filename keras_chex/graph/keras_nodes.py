@@ -10,6 +10,7 @@ import importlib
 import inspect
 
 import keras
+import numpy as np
 from keras.src.activations import activations as raw_activations
 from keras.src.backend.common import global_state
 from keras.src.backend.common.variables import AutocastScope
@@ -306,9 +307,23 @@ def config_of(operation):
 
 
 def read_variable(variable):
-    """The value of a variable as an array; of a mirrored one, the first."""
+    """The value of a variable as an array; of a mirrored one, the first.
+
+    The array is for reading: on TensorFlow it shares the variable's memory
+    where it can. Keras would copy twice, and an exploration step reads the
+    weights of a large network several times.
+    """
     with full_precision():
-        return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
+        tensor = keras.ops.convert_to_tensor(variable)
+        if keras.backend.backend() != "tensorflow":
+            return keras.ops.convert_to_numpy(tensor)
+        import tensorflow as tf
+
+        tensor = tf.convert_to_tensor(tensor)
+    try:
+        return np.asarray(memoryview(tensor))
+    except (TypeError, ValueError):  # A type that only TensorFlow knows.
+        return tensor.numpy()
 
 
 def sync_state(model):

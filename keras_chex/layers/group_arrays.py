@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_chex.algorithms.exploration import GroupArrays
+from keras_chex.algorithms.threads import map_in_threads
 from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.graph.rule import weight_of
 from keras_chex.layers.chex_wrapper import element_mask
@@ -25,24 +26,23 @@ def read_groups(graph, active, bounds):
     """
     operations = {op.name: op for op in graph.operations}
     weights = _Weights(graph)
-    arrays = []
-    for group in graph.groups:
-        if group.name not in bounds:
-            continue
-        matrices = [
-            weights.made(graph, group, operations[name])
-            for name in group.producers
-        ]
-        arrays.append(
-            GroupArrays(
-                group.name,
-                np.concatenate(matrices),
-                _scale(graph, group, operations, weights),
-                active[group.name],
-                *bounds[group.name],
-            )
+    groups = [group for group in graph.groups if group.name in bounds]
+
+    def read(group):
+        producers = [operations[name] for name in group.producers]
+        return GroupArrays(
+            group.name,
+            _stacked([weights.made(graph, group, op) for op in producers]),
+            _scale(graph, group, operations, weights),
+            active[group.name],
+            *bounds[group.name],
         )
-    return arrays
+
+    return map_in_threads(read, groups, weights=[g.size for g in groups])
+
+
+def _stacked(matrices):
+    return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
 
 
 class _Weights:
@@ -83,14 +83,16 @@ class _Weights:
         value = self.value(op, name)
         out = next(axis for axis, role in axes.items() if role.side == "out")
         for axis, role in axes.items():
-            if role.side == "in":
-                inputs = np.flatnonzero(op.layer.active("in"))
-                value = np.take(value, role.positions(inputs), axis=axis)
+            mask = op.layer.active(role.side)
+            if role.side == "in" and not mask.all():
+                places = role.positions(np.flatnonzero(mask))
+                value = np.take(value, places, axis=axis)
         matrix = np.moveaxis(value, out, -1).reshape(-1, value.shape[out])
-        live = matrix[:, op.layer.active("out")]
-        matrix = matrix / max(float(np.linalg.norm(live)), 1e-12)
+        squares = np.einsum("ij,ij->j", matrix, matrix, dtype=np.float64)
+        norm = max(np.sqrt(squares[op.layer.active("out")].sum()), 1e-12)
         places = graph.producer_channels(group, op.name)
-        return np.concatenate([matrix[:, column] for column in places.T])
+        parts = [np.take(matrix, column, axis=1) for column in places.T]
+        return np.divide(_stacked(parts), np.float32(norm))
 
     def eaten(self, graph, group, op):
         """Squared norm of a consumer's input slices, per unit, mean one."""

@@ -53,3 +53,70 @@ def test_exploration_step_lists_its_phases(tmp_path):
         assert phase in result["seconds"]
         assert phase in printed
     assert result["groups"] > 30
+
+
+@pytest.mark.large
+def test_training_step_takes_an_application(tmp_path):
+    result, _ = run_program(
+        *("training_step", tmp_path, "--model=MobileNetV2"),
+        *("--image_size=32", "--batch_size=2", "--rounds=1", "--steps=1"),
+    )
+    assert result["flags"]["model"] == "MobileNetV2"
+    assert result["flops"]["narrow"] <= 0.25 * result["flops"]["dense"]
+
+
+@pytest.mark.large
+def test_retrace_memory_compares_with_plain_retraces(tmp_path):
+    result, printed = run_program(
+        *("retrace_memory", tmp_path, "--width=4", "--image_size=8"),
+        *("--retraces=3", "--warmup=1", "--round_to=1"),
+    )
+    assert set(result["growth_of_plain"]) == {"plain", "1"}
+    assert result["growth_of_plain"]["plain"] == 1.0
+    assert len(result["mebibytes"]["1"]["resident"]) == 4
+    assert "round_to=1" in printed
+
+
+@pytest.mark.large
+def test_step_memory_compares_with_dense(tmp_path):
+    result, printed = run_program(
+        *("step_memory", tmp_path, "--model=cifar_resnet", "--steps=1"),
+        *("--image_size=16", "--batch_size=16"),
+    )
+    assert set(result["peak_of_dense"]) == {"dense", "narrow", "stripped"}
+    for variant, found in result["mebibytes"].items():
+        assert 0 < found["weights"] < found["peak"]
+        assert variant in printed
+
+
+@pytest.mark.large
+def test_short_run_times_both(tmp_path):
+    result, printed = run_program(
+        *("short_run", tmp_path, "--width=4", "--image_size=8"),
+        *("--examples=64", "--batch_size=16", "--validation=16", "--epochs=6"),
+    )
+    (chex,), (dense,) = result["runs"]["chex"], result["runs"]["dense"]
+    assert len(chex["epochs"]) == len(dense["epochs"]) == 6
+    assert chex["explored_in_epoch"] == [0, 2, 4]
+    assert chex["flops"][-1] <= 0.25
+    assert dense["flops"] == []
+    assert "chex / dense:" in printed
+
+
+@pytest.mark.large
+def test_exploration_share_is_projected(tmp_path):
+    result, printed = run_program(
+        *("exploration_share", tmp_path, "--model=MobileNetV2"),
+        *("--image_size=32", "--batch_size=2", "--rounds=1", "--steps=1"),
+    )
+    projected = result["projected"]
+    assert projected["explorations"] == 90
+    assert 0 < projected["share"] < 1
+    assert set(result["seconds"]) == {
+        "training step",
+        "decide",
+        "apply",
+        "retrace train",
+        "retrace test",
+    }
+    assert "share of exploration:" in printed
