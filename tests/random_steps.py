@@ -262,7 +262,9 @@ def space(p, x):
     kinds += ["MaxPooling2D", "AveragePooling2D"] if smallest > 3 else []
     kinds += ["Cropping2D"] if smallest > 3 else []
     kinds += ["UpSampling2D"] if p.is_small(x) else []
-    kind = p.pick(kinds + ["Resizing", "resize", "AdaptiveAveragePooling2D"])
+    # Keras on TensorFlow cannot compile adaptive pooling to a larger size.
+    kinds += ["AdaptiveAveragePooling2D"] if smallest > 3 else []
+    kind = p.pick(kinds + ["Resizing", "resize"])
     size = p.pick(([4, 5], [6, 6], [5, 3]))
     way = p.pick(("bilinear", "nearest"))
     if kind == "resize":
