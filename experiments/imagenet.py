@@ -203,7 +203,7 @@ def dry_run():
     Returns:
         String.
     """
-    classes, examples, _ = data_sizes()
+    classes, examples = data_sizes()
     steps, run = run_steps(examples), recipe()
     learning_rate(run, steps)  # fails where the run would
     model = build(classes)
@@ -259,16 +259,12 @@ def load():
 
 
 def data_sizes():
-    """Classes, training and evaluation images; from the data if need be."""
+    """Classes and training images; from the data if need be."""
     if FLAGS.image_folder or FLAGS.dataset not in photographs.SIZES:
         photos = load()
-        return photos.classes, photos.train.count, photos.evaluation.count
-    classes, train, evaluation = photographs.SIZES[FLAGS.dataset]
-    return (
-        classes,
-        min(train, FLAGS.train_examples or train),
-        min(evaluation, FLAGS.eval_examples or evaluation),
-    )
+        return photos.classes, photos.train.count
+    classes, train = photographs.SIZES[FLAGS.dataset]
+    return classes, min(train, FLAGS.train_examples or train)
 
 
 def make_batches(photos, strategy):

@@ -14,10 +14,10 @@ import tensorflow as tf
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 SYNTHETIC = "synthetic"
 EVALUATION_SPLITS = ("validation", "val", "test")
-# Classes, training and evaluation images, for plans without the data.
-SIZES = {"imagenet2012": (1000, 1_281_167, 50_000)}
+# Classes and training images, for plans without the data.
+SIZES = {"imagenet2012": (1000, 1_281_167)}
 FILES_AT_ONCE = 16
-BUFFER = 8192
+BUFFER = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,8 @@ class RecordFiles:
         files: list of `(path, skip, take)`, records of each file to use.
         count: int, number of all these records.
         read: function from a record to `(encoded image, label)`.
-        buffer: int, records of a box, which come in random order.
+        buffer: int, records of a box, which come in random order. Up to three
+            boxes are in memory.
     """
 
     def __init__(self, files, count, read, buffer=BUFFER):
@@ -118,38 +119,33 @@ class RecordFiles:
 
     def ordered(self, worker=0, workers=1):
         """As `ListedImages.ordered`."""
-        return self._records(self._files_dataset(), worker, workers, cycle=1)
+        records = _interleaved(self._files_dataset(), cycle=1)
+        return records.shard(workers, worker)
 
     def shuffled(self, key, worker=0, workers=1):
         """As `ListedImages.shuffled`."""
         files = self._files_dataset(_random_order(len(self._files), key))
-        records = self._records(files, worker, workers, FILES_AT_ONCE)
+        # Files differ in length: with few of them, all workers read all.
+        by_file = len(self._files) >= FILES_AT_ONCE * workers
+        if by_file:
+            files = files.shard(workers, worker)
+        records = _interleaved(files, min(FILES_AT_ONCE, len(self._files)))
+        if not by_file:
+            records = records.shard(workers, worker)
         # `Dataset.shuffle` takes no seed that is known in the graph alone.
         boxes = records.batch(self._buffer).enumerate()
-        return boxes.map(
+        boxes = boxes.map(
             lambda number, box: tf.gather(
                 box, _random_order(tf.size(box), tf.random.fold_in(key, number))
             )
-        ).unbatch()
+        )
+        return boxes.prefetch(1).unbatch()
 
     def _files_dataset(self, order=None):
         columns = [tf.constant(x) for x in zip(*self._files, strict=True)]
         if order is not None:
             columns = [tf.gather(x, order) for x in columns]
         return tf.data.Dataset.from_tensor_slices(tuple(columns))
-
-    def _records(self, files, worker, workers, cycle):
-        # With few files every worker reads all of them: files differ in length.
-        by_file = len(self._files) >= FILES_AT_ONCE * workers
-        if by_file:
-            files = files.shard(workers, worker)
-        records = files.interleave(
-            _some_records,
-            cycle_length=min(cycle, len(self._files)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        return records if by_file else records.shard(workers, worker)
 
 
 def load_photos(
@@ -281,6 +277,15 @@ def _listed(folder, classes):
         )
     labels = [classes.index(path.parent.name) for path in paths]
     return ListedImages([str(path) for path in paths], labels)
+
+
+def _interleaved(files, cycle):
+    return files.interleave(
+        _some_records,
+        cycle_length=cycle,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
 
 
 def _some_records(path, skip, take):

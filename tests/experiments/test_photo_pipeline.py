@@ -136,6 +136,9 @@ def test_workers_get_their_own_files_where_there_are_many(tmp_path):
     ]
     assert sorted(seen[0] + seen[1]) == list(range(40))
     assert not set(seen[0]) & set(seen[1])
+    # An evaluation has equal parts, of which none is cut off.
+    for worker in (0, 1):
+        assert len(list(source.ordered(worker, 2))) == 20
 
 
 def test_evaluation_shows_everything_and_fills_up_with_weight_zero(source):
