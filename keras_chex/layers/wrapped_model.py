@@ -1,5 +1,6 @@
 """The user's model with wrapped layers: its class, its file, its traces."""
 
+import contextlib
 import functools
 
 import keras
@@ -37,11 +38,13 @@ class WrappedModel:
 
     def make_train_function(self, force=False):
         stale = self._widths_changed("train")
-        return super().make_train_function(force=force or stale)
+        with new_step(self, "train"):
+            return super().make_train_function(force=force or stale)
 
     def make_test_function(self, force=False):
         stale = self._widths_changed("test")
-        return super().make_test_function(force=force or stale)
+        with new_step(self, "test"):
+            return super().make_test_function(force=force or stale)
 
     def make_predict_function(self, force=False):
         stale = self._widths_changed("predict")
@@ -189,6 +192,37 @@ def prepare(model):
     return tuple(wrapper.prepare() for wrapper in wrappers(model))
 
 
+@contextlib.contextmanager
+def new_step(model, kind):
+    """Makes a compiled function differ from all that were made before.
+
+    JAX knows a compiled function by the method it was made from. While anything
+    holds an earlier one, be it the traceback of an interrupted `fit`, it would
+    run that one at its widths.
+
+    Args:
+        model: a Keras model, whose function is made within this scope.
+        kind: `"train"`, `"test"` or `"predict"`.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    name, attributes = f"{kind}_step", vars(model)
+    step, before = getattr(model, name), attributes.get(name)
+
+    @functools.wraps(step)
+    def anew(*args, **kwargs):
+        return step(*args, **kwargs)
+
+    attributes[name] = anew
+    try:
+        yield
+    finally:
+        del attributes[name]
+        if before is not None:
+            attributes[name] = before
+
+
 def refresh(model):
     """Makes a model follow a change of widths that it was not told of.
 
@@ -209,4 +243,5 @@ def refresh(model):
     for kind in ("train", "test", "predict"):
         # `fit` calls the function it finds on the model at every step.
         if getattr(model, f"{kind}_function", None) is not None:
-            getattr(model, f"make_{kind}_function")(force=True)
+            with new_step(model, kind):
+                getattr(model, f"make_{kind}_function")(force=True)
