@@ -155,7 +155,9 @@ def test_channels_swapped_at_equal_width_are_not_retraced(plain_and_data):
     model.train_on_batch(x, y)
     predicted = model.predict(x, verbose=0)
 
-    assert counter.traces == traces
+    # PyTorch runs the code of the model at every step.
+    if keras.backend.backend() != "torch":
+        assert counter.traces == traces
     stripped = keras_chex.strip(model)
     assert_same(predicted, stripped.predict(x, verbose=0))
 
