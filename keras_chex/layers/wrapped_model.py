@@ -60,11 +60,13 @@ class WrappedModel:
 
     def make_train_function(self, force=False):
         force = self._drop_stale("train") or force
-        return super().make_train_function(force=force)
+        with new_step(self, "train"):
+            return super().make_train_function(force=force)
 
     def make_test_function(self, force=False):
         force = self._drop_stale("test") or force
-        return super().make_test_function(force=force)
+        with new_step(self, "test"):
+            return super().make_test_function(force=force)
 
     def make_predict_function(self, force=False):
         force = self._drop_stale("predict") or force
@@ -256,6 +258,37 @@ def prepare(model):
     return tuple(wrapper.prepare() for wrapper in wrappers(model))
 
 
+@contextlib.contextmanager
+def new_step(model, kind):
+    """Makes a compiled function differ from all that were made before.
+
+    JAX knows a compiled function by the method it was made from. While anything
+    holds an earlier one, be it the traceback of an interrupted `fit`, it would
+    run that one at its widths.
+
+    Args:
+        model: a Keras model, whose function is made within this scope.
+        kind: `"train"`, `"test"` or `"predict"`.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    name, attributes = f"{kind}_step", vars(model)
+    step, before = getattr(model, name), attributes.get(name)
+
+    @functools.wraps(step)
+    def anew(*args, **kwargs):
+        return step(*args, **kwargs)
+
+    attributes[name] = anew
+    try:
+        yield
+    finally:
+        del attributes[name]
+        if before is not None:
+            attributes[name] = before
+
+
 def refresh(model):
     """Makes a model follow a change of widths that it was not told of.
 
@@ -276,7 +309,8 @@ def refresh(model):
     for kind in ("train", "test", "predict"):
         if drop_function(model, kind):
             # `fit` calls the function it finds on the model at every step.
-            getattr(model, f"make_{kind}_function")(force=True)
+            with new_step(model, kind):
+                getattr(model, f"make_{kind}_function")(force=True)
 
 
 def drop_function(model, kind):
