@@ -119,11 +119,6 @@ def project(seconds):
     Returns:
         Dict: number of exploration steps, seconds of exploration and of
         training, share, and at how many images per second it would be 1 %.
-
-    >>> _ = FLAGS(["project"])
-    >>> second = dict.fromkeys(("training step", *COSTS), 1.0)
-    >>> project(second)["explorations"]
-    90
     """
     explorations = len(range(FLAGS.interval, FLAGS.end, FLAGS.interval)) + 1
     exploring = explorations * sum(seconds[name] for name in COSTS)

@@ -102,8 +102,9 @@ class Tridiagonal:
 
     def __init__(self, matrix):
         size = len(matrix)
+        # The transpose is the same matrix in the order that LAPACK reads.
         self._reflectors, self._diagonal, self._off_diagonal, self._tau, _ = (
-            lapack.dsytrd(matrix, lower=1, lwork=size * _BLOCK)
+            lapack.dsytrd(matrix.T, lower=1, lwork=size * _BLOCK)
         )
 
     def eigenvalues(self):

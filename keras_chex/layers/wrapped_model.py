@@ -83,7 +83,7 @@ class WrappedModel:
         before = self._chex.traced.get(kind, widths)
         self._chex.traced[kind] = widths
         if before != widths:
-            drop_function(self, kind)
+            drop_functions(self, [kind])
         return before != widths
 
     def get_config(self):
@@ -306,29 +306,27 @@ def refresh(model):
     >>> refresh(model)
     """
     prepare(model)
-    for kind in ("train", "test", "predict"):
-        if drop_function(model, kind):
-            # `fit` calls the function it finds on the model at every step.
-            with new_step(model, kind):
-                getattr(model, f"make_{kind}_function")(force=True)
+    for kind in drop_functions(model, ("train", "test", "predict")):
+        # `fit` calls the function it finds on the model at every step.
+        with new_step(model, kind):
+            getattr(model, f"make_{kind}_function")(force=True)
 
 
-def drop_function(model, kind):
-    """Takes a compiled function from a model, with the memory it holds.
+def drop_functions(model, kinds):
+    """Takes compiled functions from a model, with the memory they hold.
 
     Args:
         model: a Keras model.
-        kind: `"train"`, `"test"` or `"predict"`.
+        kinds: list of `"train"`, `"test"`, `"predict"`.
 
     Returns:
-        Bool, whether there was one.
+        List of the kinds of which there was one.
     """
-    name = f"{kind}_function"
-    function = getattr(model, name, None)
-    if function is None:
-        return False
-    release_traces(function)
-    setattr(model, name, None)
-    del function
-    collect_traces()
-    return True
+    names = {kind: f"{kind}_function" for kind in kinds}
+    dropped = [k for k in kinds if getattr(model, names[k], None) is not None]
+    for kind in dropped:
+        release_traces(getattr(model, names[kind]))
+        setattr(model, names[kind], None)
+    if dropped:
+        collect_traces()
+    return dropped
