@@ -61,7 +61,11 @@ class Run:
             self.explorer.begin(self.iterations(), self._agreement.decide)
             self._record(0)
             return
-        self._say(f"Going on after {self.options.unit} {self.explorer.done}.")
+        unit = self.options.unit
+        self._say(
+            f"Going on at {unit} {self.now()}; the last exploration step was "
+            f"at {unit} {self.explorer.done}."
+        )
         # A state saved after a batch may be older than the exploration step
         # that followed on this batch.
         self.explore_if_due()

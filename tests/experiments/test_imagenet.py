@@ -112,7 +112,7 @@ def test_killed_run_goes_on_where_it_was(devices, tmp_path):
     first.send_signal(signal.SIGKILL)
     first.communicate()
     printed = run(*flags)
-    assert "Going on after epoch" in printed
+    assert "Going on at epoch" in printed
     assert "epoch 1/5" not in printed and "epoch 5/5" in printed
     assert_complete(tmp_path)
     rows = read_rows(tmp_path / "chex" / "history.csv")
