@@ -258,7 +258,7 @@ class ChexScheduler(keras.callbacks.Callback):
         if self.options.unit == "epoch":
             self._run.explore_if_due()
 
-    def split(self):
+    def first_and_last(self):
         """Parts of the callback for the front and the end of a list.
 
         A wrapped model's `fit` puts them there, so that the order in which
@@ -272,8 +272,8 @@ class ChexScheduler(keras.callbacks.Callback):
         self._last = _Last(self)
         return self, self._last
 
-    def join(self):
-        """Takes `split` back."""
+    def as_one(self):
+        """Takes `first_and_last` back."""
         self._last = None
 
 

@@ -40,10 +40,11 @@ class WrappedModel:
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        callbacks, args, kwargs = _take_callbacks(args, kwargs)
-        with in_order(callbacks) as ordered:
-            kwargs["callbacks"] = ordered
+        callbacks, others, options = _take_callbacks(args, kwargs)
+        if callbacks is None:
             return super().fit(*args, **kwargs)
+        with in_order(callbacks) as ordered:
+            return super().fit(*others, callbacks=ordered, **options)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras averages the batches of all workers here, and fails.
@@ -164,19 +165,19 @@ def _take_callbacks(args, kwargs):
 def in_order(callbacks):
     """Puts both ends of callbacks that have two where they belong.
 
-    A callback with a method `split` is put first in the list, and what it asks
-    to be called last is put there. Others keep their order.
+    A callback with a method `first_and_last` is put first in the list, and what
+    it asks to be called last is put there. Others keep their order.
 
     Args:
         callbacks: what `fit` takes.
     """
-    if callbacks is None or isinstance(callbacks, keras.callbacks.CallbackList):
+    if isinstance(callbacks, keras.callbacks.CallbackList):
         yield callbacks
         return
     given = keras.tree.flatten(callbacks)
-    divided = [callback for callback in given if hasattr(callback, "split")]
-    others = [c for c in given if not hasattr(c, "split")]
-    ends = [callback.split() for callback in divided]
+    divided = [c for c in given if hasattr(c, "first_and_last")]
+    others = [c for c in given if not hasattr(c, "first_and_last")]
+    ends = [callback.first_and_last() for callback in divided]
     try:
         yield [
             *(first for first, _ in ends),
@@ -185,7 +186,7 @@ def in_order(callbacks):
         ]
     finally:
         for callback in divided:
-            callback.join()
+            callback.as_one()
 
 
 def _config(model):
