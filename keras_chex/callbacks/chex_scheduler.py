@@ -144,17 +144,13 @@ class ChexScheduler(keras.callbacks.Callback):
         )
         self.exclude = exclude
         self.input_shape = input_shape
+        self.history = []
         self._run = None
         self._started = False
         self._last = None
         if unit == "epoch":
             # Keras waits for every batch if the hook is overridden.
             self.on_train_batch_end = super().on_train_batch_end
-
-    @property
-    def history(self):
-        """One dict per exploration step of the last run; see the class."""
-        return self._run.history if self._run else []
 
     def plan(self, model, epochs, steps_per_epoch=None):
         """Works out what a run would do, without training.

@@ -43,7 +43,7 @@ class Run:
             options.interval, options.end, options.unit, epochs, self.updates
         )
         self.plan = self.explorer.plan(self.clock)
-        self.history = []
+        self.history = scheduler.history
         self.epoch = 0
         self._agreement = Agreement(model, self.explorer.state_variables)
         self._regrown = 0

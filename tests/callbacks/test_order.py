@@ -76,7 +76,8 @@ def test_swapped_averages_are_not_explored():
 
 def test_any_order_of_several_callbacks_trains_alike(tmp_path):
     results = []
-    for number, order in enumerate(itertools.permutations(range(3))):
+    orders = list(itertools.permutations(range(3)))[::2]
+    for number, order in enumerate(orders):
         callbacks = [
             scheduler(),
             keras.callbacks.BackupAndRestore(tmp_path / str(number)),

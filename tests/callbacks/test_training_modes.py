@@ -31,9 +31,14 @@ def check(model, budget=0.5):
         {"steps_per_execution": 3},
         {"jit_compile": True},
         {"optimizer": keras.optimizers.Adam},
-        {"optimizer": keras.optimizers.Lamb},
-        {"optimizer": keras.optimizers.Muon},
-        {"optimizer": keras.optimizers.Adafactor},
+        *(
+            pytest.param({"optimizer": kind}, marks=pytest.mark.large)
+            for kind in (
+                keras.optimizers.Lamb,
+                keras.optimizers.Muon,
+                keras.optimizers.Adafactor,
+            )
+        ),
         {
             "optimizer": lambda: keras.optimizers.SGD(
                 0.05, momentum=0.9, gradient_accumulation_steps=2

@@ -85,6 +85,7 @@ def test_workers_that_differ_stop(tmp_path, fault, what):
     assert all(job.returncode for job in jobs)
 
 
+@pytest.mark.large
 def test_a_job_goes_on_after_a_worker_died(tmp_path):
     jobs = start(tmp_path, "dies")
     assert jobs[1].wait(SECONDS) == -9
