@@ -3,8 +3,8 @@
 Both train a CIFAR ResNet on random images with `model.fit`, from the first
 call to the last epoch: wrapping, compiling, every exploration step and every
 retrace are in it, and validation after each epoch. CHEX uses its default
-schedule. The order of the two is reversed from round to round. Expect 0.6 of
-the dense run's time. Ten minutes on two cores:
+schedule. The order of the two is reversed from round to round. Expect 0.73 of
+the dense run's time, less in longer epochs. Twelve minutes on two cores:
 
     python -m benchmarks.short_run --width=32 --flops=0.25
 
