@@ -91,6 +91,7 @@ def run(program):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.tensorflow
 def test_replicas_explore_alike_and_the_budget_is_met():
     result = run(TRAINING)
     assert result["flops"][-1] <= 0.5
@@ -100,6 +101,7 @@ def test_replicas_explore_alike_and_the_budget_is_met():
     assert len(set(result["fingerprints"])) == 3
 
 
+@pytest.mark.tensorflow
 def test_what_keras_cannot_do_is_named():
     assert run(SEVERAL_STEPS).startswith(
         "Argument `steps_per_execution` of `compile` must be 1 under a "
@@ -107,6 +109,7 @@ def test_what_keras_cannot_do_is_named():
     )
 
 
+@pytest.mark.tensorflow
 def test_a_replica_with_other_channels_stops_the_run():
     message = run(TORN)
     assert message.startswith(
@@ -123,7 +126,7 @@ def test_one_device_needs_no_agreement(text):
 
     from keras_chex.callbacks.agreement import Agreement
 
-    variable = keras.Variable(np.arange(4), dtype="int32")
+    variable = keras.Variable(np.arange(4), dtype="int32", trainable=False)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     agreement = Agreement(model, [variable])
     masks = [np.array([True, False]), np.array([False, True, True])]

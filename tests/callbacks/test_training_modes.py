@@ -9,6 +9,10 @@ from tests.callbacks.small_run import X, Y, fit, network, prepared, scheduler
 from tests.checks import EAGER
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+NOT_ON_TORCH = pytest.mark.skipif(
+    keras.backend.backend() == "torch",
+    reason="Keras on PyTorch runs single steps; `torch.compile` was not tried",
+)
 
 
 def check(model, budget=0.5):
@@ -28,8 +32,8 @@ def check(model, budget=0.5):
 @pytest.mark.parametrize(
     "options",
     [
-        {"steps_per_execution": 3},
-        {"jit_compile": True},
+        pytest.param({"steps_per_execution": 3}, marks=NOT_ON_TORCH),
+        pytest.param({"jit_compile": True}, marks=NOT_ON_TORCH),
         {"optimizer": keras.optimizers.Adam},
         *(
             pytest.param({"optimizer": kind}, marks=pytest.mark.large)

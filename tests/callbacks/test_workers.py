@@ -11,6 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECONDS = 300
+pytestmark = pytest.mark.tensorflow
 
 
 def start(directory, fault=""):
