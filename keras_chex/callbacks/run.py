@@ -83,8 +83,8 @@ class Run:
             return False
         if self.epoch > 0:
             return True
-        limit = self.updates if self.updates else made
-        return made <= limit and done < self.clock.end
+        within_first = self.updates is None or made <= self.updates
+        return within_first and done < self.clock.end
 
     def now(self):
         """The time, in the unit of the clock."""

@@ -127,5 +127,8 @@ def test_moving_averages_take_over_the_returning_values():
 
 def test_channels_can_change_before_an_optimizer_is_built():
     model = wrapped("adam")
+    assert not model.optimizer.built
     keras_chex.set_active(model, {"hidden": [2]})
     train(model, 1)
+    kernel = keras.ops.convert_to_numpy(model.get_layer("hidden").kernel)
+    np.testing.assert_array_equal(np.flatnonzero(np.abs(kernel).sum(0)), [2])
