@@ -19,9 +19,9 @@ def release_traces(function):
     outside any more.
 
     Args:
-        function: a train, test or predict function of a Keras model, or None.
+        function: a train, test or predict function of a Keras model.
     """
-    if function is None or keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow":
         return
     from tensorflow.python.framework import ops
 

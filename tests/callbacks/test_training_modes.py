@@ -138,7 +138,7 @@ def test_a_saved_model_in_the_middle_goes_on(tmp_path):
 def test_early_stopping_before_the_end_of_exploration():
     model = prepared()
     stop = keras.callbacks.EarlyStopping("chex/flops", mode="max", patience=2)
-    fit(model, scheduler(), callbacks=[stop])
+    assert len(fit(model, scheduler(), callbacks=[stop]).epoch) == 3
     check(model)
 
 

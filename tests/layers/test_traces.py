@@ -102,7 +102,3 @@ def test_gradients_of_others_stay(wrapped):
         tape.watch(x)
         y = concrete(x)
     assert float(tape.gradient(y, x)) == 5.0
-
-
-def test_no_function_is_nothing_to_release():
-    release_traces(None)
