@@ -14,13 +14,10 @@ dormant element does not move under any of Keras' optimizers.
 
 import dataclasses
 
-import keras
 import numpy as np
 
 from keras_chex.graph.keras_nodes import read_variable
-
-# Where Keras' optimizers keep the moving averages of `use_ema=True`.
-AVERAGES = "_model_variables_moving_average"
+from keras_chex.graph.keras_training import AVERAGES, optimizers_of, slots
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,7 +42,7 @@ def carry_slots(optimizer, exchanges):
         optimizer: a Keras optimizer, or None; one that wraps others, too.
         exchanges: list of `Exchange`.
     """
-    for owner in _owners(optimizer):
+    for owner in optimizers_of(optimizer):
         if not owner.built:
             continue
         for exchange in exchanges:
@@ -57,37 +54,6 @@ def carry_slots(optimizer, exchanges):
                         read_variable(slot), exchange.was, exchange.now
                     )
                 slot.assign(value)
-
-
-def slots(optimizer, weight):
-    """Variables of an optimizer with an element per element of a weight.
-
-    Keras' optimizers keep lists that run along their trainable variables.
-
-    Returns:
-        `{attribute of the optimizer: variable}`.
-    """
-    lists = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if isinstance(value, (list, tuple))
-    }
-    trained = lists.get("_trainable_variables", [])
-    places = [i for i, v in enumerate(trained) if v is weight]
-    if not places:
-        return {}
-    found = {
-        name: value[places[0]]
-        for name, value in lists.items()
-        if len(value) == len(trained)
-    }
-    return {
-        name: slot
-        for name, slot in found.items()
-        if isinstance(slot, keras.Variable)
-        and slot is not weight
-        and tuple(slot.shape) == tuple(weight.shape)
-    }
 
 
 def carried(slot, was, now):
@@ -111,14 +77,3 @@ def _average(slot, exchange):
     back = exchange.now & ~exchange.was
     value = np.where(back, read_variable(exchange.weight), value)
     return np.where(exchange.now, value, 0).astype(value.dtype)
-
-
-def _owners(optimizer):
-    """An optimizer and those that it hands its work to."""
-    if optimizer is None:
-        return []
-    inner = [
-        getattr(optimizer, "inner_optimizer", None),
-        *getattr(optimizer, "optimizers", ()),
-    ]
-    return [optimizer, *(o for one in inner for o in _owners(one))]

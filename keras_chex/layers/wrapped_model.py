@@ -13,10 +13,14 @@ from keras_chex.graph.keras_nodes import (
     sync_state,
 )
 from keras_chex.graph.keras_swap import accept_any_width, replace_layers
+from keras_chex.graph.keras_training import (
+    has_workers,
+    local_batch,
+    with_axis,
+)
 from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
 from keras_chex.layers.traces import collect_traces, release_traces
-from keras_chex.layers.workers import has_workers, local_batch, with_axis
 
 
 class _State:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_chex
-from keras_chex.layers.optimizer_slots import slots
+from keras_chex.graph.keras_training import slots
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6)).astype("float32")
