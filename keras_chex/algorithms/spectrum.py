@@ -17,6 +17,9 @@ RANK_TOLERANCE = 1e-5
 # Panel width for which LAPACK gets workspace; without it, it runs unblocked.
 _BLOCK = 64
 
+# From one of so many eigenvectors on, all of them are computed.
+_WORTH_ALL = 3
+
 
 def leading_space_diagonal(gram, rank):
     """Diagonal of the projector on the leading eigenvectors of `gram`.
@@ -118,13 +121,20 @@ class Tridiagonal:
 
     def eigenpairs(self, first, last):
         """Returns eigenvalues and vectors `first..last` (both included)."""
+        count = last - first + 1
+        # To find where a part of them begins and ends costs as much as many
+        # vectors do: for half of 2,048 twice as much as all vectors together.
+        every = _WORTH_ALL * count > len(self._diagonal)
         values, vectors = scipy.linalg.eigh_tridiagonal(
             self._diagonal,
             self._off_diagonal,
-            select="i",
-            select_range=(first, last),
+            select="a" if every else "i",
+            select_range=None if every else (first, last),
             lapack_driver="stemr",
         )
+        if every:
+            values = values[first : last + 1]
+            vectors = vectors[:, first : last + 1]
         if len(vectors) > 1:
             # Q acts on all rows but the first (the reflectors of `lower=1`).
             vectors[1:], _, _ = lapack.dormqr(

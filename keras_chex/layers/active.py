@@ -63,8 +63,9 @@ def read_active(graph):
     for op in graph.operations:
         if not op.rule.is_wrapper:
             continue
+        masks = op.layer.masks()
         for side, ids in op.sides.items():
-            units[graph.unit_of[ids[~op.layer.active(side)]]] = False
+            units[graph.unit_of[ids[~masks[side]]]] = False
     return graph.masks(units)
 
 

@@ -159,6 +159,10 @@ class ChexWrapper(keras.layers.Wrapper):
         """Which channels of a side are active: bool array."""
         return self._state.active(side)
 
+    def masks(self):
+        """`{side: bool array}`, the active channels of all sides."""
+        return self._state.masks()
+
     def index(self, side, width):
         """The first `width` entries of a side: its active channels."""
         return self._state.index(side, width)
@@ -199,7 +203,7 @@ class ChexWrapper(keras.layers.Wrapper):
         Returns:
             List of `Exchange`: what happened to each weight that changed.
         """
-        before = {side: self.active(side) for side in self.sizes}
+        before = self.masks()
         after = {
             side: np.asarray(active.get(side, before[side]), bool)
             for side in before
@@ -223,7 +227,7 @@ class ChexWrapper(keras.layers.Wrapper):
                 exchanges.append(Exchange(weight, was, now))
         self._state.remember(kept)
         self._state.set_active(after)
-        self.prepare()
+        self._twin.prepare({s: int(m.sum()) for s, m in after.items()})
         return exchanges
 
     def _check_mask(self, side, mask):

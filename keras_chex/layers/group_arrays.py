@@ -57,7 +57,7 @@ class _Weights:
         key = op.name, name
         if key not in self._values:
             layer = op.layer
-            sides = {side: layer.active(side) for side in layer.sizes}
+            sides = layer.masks()
             weight = weight_of(layer.layer, name)
             live = read_variable(weight)
             if not all(mask.all() for mask in sides.values()):
@@ -80,16 +80,16 @@ class _Weights:
         the network at present.
         """
         name, axes = main_weight(op)
-        value = self.value(op, name)
+        value, active = self.value(op, name), op.layer.masks()
         out = next(axis for axis, role in axes.items() if role.side == "out")
         for axis, role in axes.items():
-            mask = op.layer.active(role.side)
+            mask = active[role.side]
             if role.side == "in" and not mask.all():
                 places = role.positions(np.flatnonzero(mask))
                 value = np.take(value, places, axis=axis)
         matrix = np.moveaxis(value, out, -1).reshape(-1, value.shape[out])
         squares = np.einsum("ij,ij->j", matrix, matrix, dtype=np.float64)
-        norm = max(np.sqrt(squares[op.layer.active("out")].sum()), 1e-12)
+        norm = max(np.sqrt(squares[active["out"]].sum()), 1e-12)
         places = graph.producer_channels(group, op.name)
         parts = [np.take(matrix, column, axis=1) for column in places.T]
         return np.divide(_stacked(parts), np.float32(norm))

@@ -62,6 +62,11 @@ class WrapperState:
         """Bool array, the active channels of a side."""
         return decode(read_variable(self.channels)[self._runs[side]])
 
+    def masks(self):
+        """`{side: bool array}`, the active channels of all sides."""
+        value = read_variable(self.channels)
+        return {side: decode(value[run]) for side, run in self._runs.items()}
+
     def index(self, side, width):
         """Int tensor, the active channels of a side of known width."""
         first = self._runs[side].start
