@@ -110,7 +110,10 @@ def smallest_variation(outputs):
     magnitude; of several outputs the one that varies least.
     """
     arrays = [ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
-    return min(np.ptp(y, axis=0).max() / np.abs(y).max() for y in arrays)
+    # One that is zero everywhere does not vary.
+    return min(
+        np.ptp(y, axis=0).max() / max(np.abs(y).max(), 1e-30) for y in arrays
+    )
 
 
 def prepare(build, seed=0):

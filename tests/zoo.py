@@ -204,7 +204,7 @@ ROWS = {
     "axes_moved": Row(parts.axes_moved, ("c1+gate", "last")),
     "group_normalization": Row(
         parts.group_normalization,
-        ("c1", "c2", "c3", "c4", "last"),
+        ("c1", "c2", "c3", "c4", "c5", "c6", "last"),
         zero_preserving=False,
     ),
     "convnext_block": Row(

@@ -111,7 +111,12 @@ def group_normalization():
         x = layers.GroupNormalization(-1, name="instance")(x)
         x = conv(x, 9, "c3")
         x = layers.GroupNormalization(1, name="one")(x)
-        x = conv(x, 7, "c4")
+        x = conv(x, 8, "c4")
+        bare = {"scale": False, "center": False}
+        x = layers.GroupNormalization(2, **bare, name="bare")(x)
+        x = conv(layers.ReLU(name="relu2")(x), 6, "c5")
+        x = layers.GroupNormalization(1, **bare, name="bare_one")(x)
+        x = conv(x, 7, "c6")
         if hasattr(layers, "RMSNormalization"):  # From Keras 3.9 on.
             x = layers.RMSNormalization(name="rms")(x)
         return layers.UnitNormalization(name="unit")(x)

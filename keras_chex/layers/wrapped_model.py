@@ -125,6 +125,9 @@ def wrap_in_place(model, exclude=()):
         if op.is_code:
             continue
         touched = [*op.sides.values()]
+        if not op.weights and isinstance(op.layer, keras.layers.Layer):
+            # A layer without weights may fix its width when it is built.
+            accept_any_width(op.layer)
         if op.stand_in is not None:
             touched.append(op.counted)
         groups = {
