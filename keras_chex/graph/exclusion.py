@@ -44,11 +44,14 @@ def _matches(graph, entry):
     if isinstance(entry, type):
         return [o.name for o in graph.operations if isinstance(o.inner, entry)]
     if isinstance(entry, keras.layers.Layer):
-        return [
+        itself = [
             op.name
             for op in graph.operations
             if entry in (op.layer, op.inner) or entry.name == op.name
         ]
+        return itself or inside(
+            [op.name for op in graph.operations], entry.name
+        )
     raise TypeError(
         "Argument `exclude` must hold layer names, regular expressions, layers "
         f"or layer classes. Received: {entry!r}"
@@ -58,11 +61,14 @@ def _matches(graph, entry):
 def matching_names(names, entry):
     """Finds what a name, a path or a regular expression means.
 
-    A string that is no path and no last part of one is a regular expression,
-    which must match a whole path. A compiled one may match any part of it.
+    A string that is no path, no last part of one and no model or block on the
+    way is a regular expression, which must match a whole path. A compiled one
+    may match any part of it.
 
     >>> matching_names(["stem", "block/a", "block/b"], "a")
     ['block/a']
+    >>> matching_names(["stem", "block/a", "block/b"], "block")
+    ['block/a', 'block/b']
     >>> matching_names(["stem", "block/a", "block/b"], "block/.*")
     ['block/a', 'block/b']
     >>> matching_names(["stem", "block/a"], re.compile("^b"))
@@ -71,9 +77,19 @@ def matching_names(names, entry):
     if isinstance(entry, re.Pattern):
         return [name for name in names if entry.search(name)]
     exact = [n for n in names if entry in (n, n.rsplit("/", 1)[-1])]
-    if exact:
-        return exact
+    found = exact or inside(names, entry)
+    if found:
+        return found
     try:
         return [name for name in names if re.fullmatch(entry, name)]
     except re.error:
         return []
+
+
+def inside(names, entry):
+    """Paths that lead through a nested model or a block.
+
+    >>> inside(["stem", "net/block/a", "net/head"], "block")
+    ['net/block/a']
+    """
+    return [name for name in names if f"/{entry}/" in f"/{name}"]

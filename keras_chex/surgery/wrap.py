@@ -34,8 +34,8 @@ def wrap(model, exclude=()):
     Args:
         model: a built functional or Sequential Keras 3 model.
         exclude: layers that keep all the channels they make: names or paths,
-            regular expressions that match a whole path, layer objects or layer
-            classes.
+            of nested models and blocks too, regular expressions that match a
+            whole path, layer objects or layer classes.
 
     Returns:
         A new model with `ChexWrapper` layers, compiled as `model` is.

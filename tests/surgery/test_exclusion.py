@@ -9,7 +9,11 @@ from keras import layers
 import keras_chex
 from keras_chex.graph.channels import read_channels
 from tests import zoo_blocks
-from tests.zoo_topologies import bottleneck, depthwise_separable
+from tests.zoo_topologies import (
+    bottleneck,
+    depthwise_separable,
+    nested_functional,
+)
 
 
 def kept_by(exclude):
@@ -49,6 +53,15 @@ def test_a_layer_object_can_be_excluded():
     wrapped = keras_chex.wrap(model, exclude=model.get_layer("b1_1"))
     frozen = [g.name for g in keras_chex.channel_groups(wrapped) if g.frozen]
     assert frozen == ["b1_1", "logits"]
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+def test_a_nested_model_stands_for_all_its_layers(as_object):
+    model = nested_functional()
+    block = model.get_layer("block") if as_object else "block"
+    wrapped = keras_chex.wrap(model, exclude=block)
+    frozen = {g.name for g in keras_chex.channel_groups(wrapped) if g.frozen}
+    assert frozen == {"c1", "block/a", "logits"}  # "c1" with "block/b"
 
 
 @pytest.mark.skipif(
