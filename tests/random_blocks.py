@@ -87,7 +87,13 @@ def run(steps, parts, tensors):
             made = parts(LAYERS[kind], **options)(*given)
         else:
             made = globals()[f"do_{kind}"](parts, *given, **options)
-        tensors += made if isinstance(made, list) else [made]
+        made = made if isinstance(made, list) else [made]
+        for tensor in made:
+            if isinstance(tensor, keras.KerasTensor):
+                # Keras takes a product with a number or an array for sparse,
+                # and then cannot call a layer without `compute_output_shape`.
+                tensor._sparse = False
+        tensors += made
     return tensors
 
 
