@@ -8,10 +8,10 @@ import time
 
 import numpy as np
 
+from keras_chex.export.examples import FREE_SIZE
 from keras_chex.export.litert import open_interpreter
 from keras_chex.export.quiet import quiet_stderr
 from keras_chex.export.tflite import export_tflite
-from keras_chex.export.verification import FREE_SIZE
 
 # Timed inferences in a row before another file has its turn. The one before
 # them is not timed: it brings the file's weights back into the caches.

@@ -2,6 +2,8 @@
 
 import warnings
 
+import numpy as np
+
 from keras_chex.export.quiet import quiet_stderr
 
 SIGNATURE = "serving_default"
@@ -32,10 +34,59 @@ def open_interpreter(path, threads=None):
 
 
 def run_interpreter(interpreter, inputs):
-    """Runs the model's signature on a dict of arrays; returns such a dict."""
+    """Runs the model's signature on a dict of arrays; returns such a dict.
+
+    Inputs and outputs are real numbers: where the file takes or gives 8-bit
+    integers, they are converted with its scale and zero point.
+    """
     with quiet_stderr():
         runner = interpreter.get_signature_runner(SIGNATURE)
-        return runner(**inputs)
+        details = runner.get_input_details()
+        outputs = runner(
+            **{
+                name: quantized(values, details[name])
+                for name, values in inputs.items()
+            }
+        )
+        details = runner.get_output_details()
+    return {
+        name: dequantized(values, details[name])
+        for name, values in outputs.items()
+    }
+
+
+def quantized(values, detail):
+    """Real numbers as a tensor of a file takes them.
+
+    Args:
+        values: array.
+        detail: dict, what an interpreter tells about the tensor.
+
+    Example:
+
+    >>> detail = {"dtype": np.int8, "quantization": (0.5, -1)}
+    >>> quantized(np.array([0.0, 1.0, 1000.0]), detail)
+    array([ -1,   1, 127], dtype=int8)
+    """
+    scale, zero_point = detail["quantization"]
+    if not scale:
+        return values
+    limits = np.iinfo(detail["dtype"])
+    steps = np.round(np.asarray(values, "float64") / scale) + zero_point
+    return np.clip(steps, limits.min, limits.max).astype(detail["dtype"])
+
+
+def dequantized(values, detail):
+    """The real numbers that a tensor of a file stands for.
+
+    >>> detail = {"dtype": np.int8, "quantization": (0.5, -1)}
+    >>> dequantized(np.array([-1, 1], "int8"), detail)
+    array([0., 1.], dtype=float32)
+    """
+    scale, zero_point = detail["quantization"]
+    if not scale:
+        return values
+    return ((values.astype("float32") - zero_point) * scale).astype("float32")
 
 
 def _interpreter_class():

@@ -24,21 +24,58 @@ def staged_file(path, suffix):
         ValueError: If `path` ends differently, is a folder, or cannot be
             written to. Nothing has been computed by then.
     """
-    target = _checked(path)
-    if target.suffix != suffix:
-        raise ValueError(
-            f"Argument `path` must end with {suffix!r}. Received: "
-            f"path={str(path)!r}"
-        )
-    if target.is_dir():
-        raise ValueError(
-            "Argument `path` must name a file. Received: "
-            f"path={str(path)!r}, which is a folder"
-        )
+    target = _checked_file(path, suffix)
     with _folder_beside(target) as folder:
         staged = folder / target.name
         yield staged
         os.replace(staged, target)
+
+
+@contextlib.contextmanager
+def staged_pair(path, suffix, companion_suffix):
+    """Like `staged_file` for a file and a companion that describes it.
+
+    Both appear, or an earlier pair stays. A process that is killed between
+    the two renames leaves the new companion beside the old file.
+
+    Args:
+        path: `str` or `os.PathLike`, the file to write.
+        suffix: str, the ending that `path` must have.
+        companion_suffix: str, what the companion's name has in addition.
+
+    Raises:
+        TypeError: If `path` is not a path.
+        ValueError: If `path` ends differently, one of the two is a folder, or
+            they cannot be written. Nothing has been computed by then.
+    """
+    target = _checked_file(path, suffix)
+    companion = target.with_name(target.name + companion_suffix)
+    _refuse_folder(companion)
+    with _folder_beside(target) as folder:
+        staged = folder / target.name, folder / companion.name
+        yield staged
+        _replace_pair(*staged, target, companion, folder / "replaced")
+
+
+def write_staged(staged, content):
+    """Writes a whole file, or says which disk was in the way.
+
+    Args:
+        staged: `pathlib.Path` that a function above gave.
+        content: bytes.
+
+    Raises:
+        OSError: If the disk is full, for one.
+    """
+    try:
+        staged.write_bytes(content)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{len(content):,} bytes could not be written to "
+            f"{str(staged.parents[1])!r}: {os.strerror(error.errno or 0)}. "
+            "What was there before is still there",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -86,6 +123,25 @@ def _checked(path):
     return target
 
 
+def _checked_file(path, suffix):
+    target = _checked(path)
+    if target.suffix != suffix:
+        raise ValueError(
+            f"Argument `path` must end with {suffix!r}. Received: "
+            f"path={str(path)!r}"
+        )
+    _refuse_folder(target)
+    return target
+
+
+def _refuse_folder(target):
+    if target.is_dir():
+        raise ValueError(
+            "Argument `path` must name a file. Received: "
+            f"path={str(target)!r}, which is a folder"
+        )
+
+
 def _is_replaceable(target, marker):
     return target.is_dir() and (
         (target / marker).is_file() or not any(target.iterdir())
@@ -105,6 +161,22 @@ def _folder_beside(target):
         yield pathlib.Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace_pair(staged, staged_companion, target, companion, old):
+    """Moves the companion, then the file; takes the first back on failure."""
+    had_companion = companion.exists()
+    if had_companion:
+        shutil.copy2(companion, old)
+    try:
+        os.replace(staged_companion, companion)
+        os.replace(staged, target)
+    except BaseException:
+        if had_companion:
+            os.replace(old, companion)
+        else:
+            companion.unlink(missing_ok=True)
+        raise
 
 
 def _replace_folder(staged, target, old):

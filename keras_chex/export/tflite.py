@@ -1,24 +1,41 @@
 """Writes TFLite files that are known to compute what the model computes."""
 
 import pathlib
-import re
 import tempfile
 
+from keras_chex.export.conversion import CALIBRATED, convert, float_operations
+from keras_chex.export.examples import (
+    drawn_batches,
+    example_batches,
+    matching_examples,
+    single_examples,
+)
 from keras_chex.export.litert import open_interpreter, run_interpreter
 from keras_chex.export.plain_model import computing_in_float32, plain_model
-from keras_chex.export.quiet import quiet_stderr
+from keras_chex.export.report import (
+    SUFFIX,
+    ExportReport,
+    check_metadata,
+    metadata_json,
+)
 from keras_chex.export.saved_model import (
     load_saved_model,
     reference_outputs,
     write_saved_model,
 )
-from keras_chex.export.staging import staged_file
-from keras_chex.export.verification import check_same_outputs, input_batches
+from keras_chex.export.staging import staged_pair, write_staged
+from keras_chex.export.verification import Differences
 
 # How far outputs may be from those of the Keras model, as a share of the
 # largest one. For quantized files this finds what is broken, not what is
 # inaccurate: a sound 8-bit MobileNetV2 with random weights is off by 0.21.
-TOLERANCES = {None: 1e-4, "float16": 1e-1, "dynamic": 5e-1}
+TOLERANCES = {
+    None: 1e-4,
+    "float16": 1e-1,
+    "dynamic": 5e-1,
+    "int8": 5e-1,
+    "int8_full": 5e-1,
+}
 
 
 def export_tflite(
@@ -26,6 +43,7 @@ def export_tflite(
     path,
     quantize=None,
     representative_data=None,
+    metadata=None,
 ):
     """Writes `model` as a `.tflite` file and verifies what it wrote.
 
@@ -33,7 +51,9 @@ def export_tflite(
     float32 computations. The file keeps the free batch size of the model: an
     interpreter starts with batch 1, and `resize_tensor_input` or a signature
     runner takes any other. Before the file is moved to `path` it is run, on
-    batches of two sizes, and its outputs are compared with those of the model.
+    batches of several sizes, and its outputs are compared with those of the
+    model. A second file, `path` with `.json` appended, says what was found,
+    and the model's FLOPs, parameters and channels.
 
     Args:
         model: built `keras.Model`, plain or wrapped, with one or more inputs,
@@ -41,23 +61,34 @@ def export_tflite(
         path: `str` or `os.PathLike` ending with `.tflite`. A file there is
             replaced, once the new one is known to be right.
         quantize: `None` keeps float32, and outputs equal to 1e-4 of the
-            largest one; `"float16"` stores weights in half the bytes and
-            computes in float32; `"dynamic"` stores the weights of larger
+            largest one. `"float16"` stores weights in half the bytes and
+            computes in float32. `"dynamic"` stores the weights of larger
             layers in 8 bits and computes these in 8 bits where LiteRT can.
-            Quantized files are refused only where they are grossly wrong (0.1
-            and 0.5 of the largest output): measure their accuracy on your own
-            test data.
+            `"int8"` stores all weights and activations in 8 bits; inputs and
+            outputs stay float32, and so do operations that LiteRT cannot
+            compute in integers. `"int8_full"` takes and gives 8-bit integers
+            too and is refused if one operation cannot. Quantized files are
+            refused only where they are grossly wrong (0.1 of the largest
+            output for `"float16"`, 0.5 for 8 bits): measure their accuracy on
+            your own test data.
         representative_data: array, or list or dict of arrays as the model
-            takes them, batch axis first: real examples on which to compare.
-            `None` compares on random numbers.
+            takes them, batch axis first, or an iterable of batches as for
+            `fit` (a `tf.data.Dataset`, a generator): up to 512 real examples
+            on which to compare. The 8-bit activations get their ranges from
+            them, for which `"int8"` and `"int8_full"` need some hundred from
+            the training set. `None` compares on random numbers.
+        metadata: dict of what else the JSON file shall hold, such as
+            `{"budget": {"flops": 0.5}}`.
 
     Returns:
-        `path`.
+        An `ExportReport`: the path, the size, the differences found.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model or `path` is not a path.
         ValueError: If `model` is not built, `path` cannot be written,
-            `quantize` is unknown or `representative_data` does not fit.
+            `quantize` is unknown, or `representative_data` is missing or does
+            not fit.
+        OSError: If the disk is full.
         RuntimeError: If Keras does not run on TensorFlow, LiteRT lacks an
             operation (3-D pooling, for one), or the written file does not
             compute what the model computes.
@@ -65,55 +96,71 @@ def export_tflite(
     Example:
 
     ```python
-    keras_chex.export_tflite(model, "resnet20.tflite")
+    report = keras_chex.export_tflite(
+        model, "resnet20.tflite", "int8", representative_data=images[:300]
+    )
+    print(report.describe())
     ```
     """
+    _check_quantize(quantize, representative_data)
+    check_metadata(metadata)
+    plain = plain_model(model)
+    with (
+        staged_pair(path, ".tflite", SUFFIX) as (staged, staged_metadata),
+        tempfile.TemporaryDirectory() as folder,
+        computing_in_float32(plain),
+    ):
+        saved_model = pathlib.Path(folder) / "saved_model"
+        write_saved_model(plain, saved_model)
+        _, specs = load_saved_model(saved_model)
+        examples = None
+        if representative_data is not None:
+            examples = matching_examples(specs, representative_data)
+        content = convert(
+            saved_model, quantize, lambda: single_examples(specs, examples)
+        )
+        write_staged(staged, content)
+        found = _differences(plain, specs, _batches(specs, examples), staged)
+        found.check(TOLERANCES[quantize])
+        report = ExportReport(
+            path=pathlib.Path(path),
+            mode=quantize or "float32",
+            bytes=len(content),
+            largest_difference=found.largest,
+            relative_difference=found.relative,
+            top1_agreement=None if examples is None else found.top1_agreement,
+            examples=found.examples,
+            float_operations=tuple(float_operations(content)),
+        )
+        text = metadata_json(report, model, TOLERANCES[quantize], metadata)
+        write_staged(staged_metadata, text.encode())
+    return report
+
+
+def _check_quantize(quantize, representative_data):
     if quantize not in TOLERANCES:
         raise ValueError(
             f"Argument `quantize` must be one of {list(TOLERANCES)}. "
             f"Received: quantize={quantize!r}"
         )
-    model = plain_model(model)
-    with (
-        staged_file(path, ".tflite") as staged,
-        tempfile.TemporaryDirectory() as folder,
-        computing_in_float32(model),
-    ):
-        saved_model = pathlib.Path(folder) / "saved_model"
-        write_saved_model(model, saved_model)
-        _, specs = load_saved_model(saved_model)
-        batches = input_batches(specs, representative_data)
-        staged.write_bytes(_convert(saved_model, quantize))
-        interpreter = open_interpreter(staged)
-        for batch in batches:
-            inputs, expected = reference_outputs(model, specs, batch)
-            received = run_interpreter(interpreter, inputs)
-            check_same_outputs(
-                expected, received, TOLERANCES[quantize], "TFLite file"
-            )
-    return path
+    if quantize in CALIBRATED and representative_data is None:
+        raise ValueError(
+            f"quantize={quantize!r} measures the ranges of activations on "
+            "real inputs. Received: representative_data=None; give some "
+            "hundred examples of the training set as `representative_data`"
+        )
 
 
-def _convert(saved_model, quantize):
-    import tensorflow as tf
-    from tensorflow.lite.python.convert_phase import ConverterError
+def _batches(specs, examples):
+    if examples is None:
+        return drawn_batches(specs)
+    return example_batches(specs, examples)
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
-    if quantize is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    with quiet_stderr():
-        try:
-            return converter.convert()
-        except ConverterError as error:
-            failure = error
-    lacking = sorted(
-        set(re.findall(r"'tf\.(\w+)' op is neither", str(failure)))
-    )
-    if not lacking:
-        raise RuntimeError("The TFLite converter failed") from failure
-    raise RuntimeError(
-        f"LiteRT lacks operations of this model: {', '.join(lacking)}. Replace "
-        "them, or write a SavedModel with `export_saved_model`"
-    ) from failure
+
+def _differences(model, specs, batches, file):
+    interpreter = open_interpreter(file)
+    found = Differences("TFLite file")
+    for batch in batches:
+        inputs, expected = reference_outputs(model, specs, batch)
+        found.add(expected, run_interpreter(interpreter, inputs))
+    return found

@@ -4,10 +4,14 @@ import contextlib
 
 import numpy as np
 
-# Part of an example with a free size, such as the height of a picture.
-FREE_SIZE = 64
-# Two of them, so that a batch size that got baked in is seen.
-BATCH_SIZES = (1, 3)
+from keras_chex.export.examples import (
+    drawn_batches,
+    example_batches,
+    matching_examples,
+)
+
+# Below this, outputs are as good as zero and their differences are noise.
+SMALLEST_OUTPUT = 1e-3
 
 
 def input_batches(specs, representative_data=None):
@@ -15,8 +19,7 @@ def input_batches(specs, representative_data=None):
 
     Args:
         specs: nest of `tf.TensorSpec`, the arguments of the model.
-        representative_data: nest of arrays of the same structure as the
-            model's inputs, batch axis first; `None` draws numbers.
+        representative_data: see `matching_examples`; `None` draws numbers.
 
     Returns:
         List of nests of arrays.
@@ -25,85 +28,10 @@ def input_batches(specs, representative_data=None):
         ValueError: If `representative_data` has another structure, shape or
             no example, or an input is of a type that cannot be drawn.
     """
-    import tensorflow as tf
-
     if representative_data is None:
-        rng = np.random.default_rng(0)
-        return [
-            tf.nest.map_structure(lambda spec, n=n: _draw(spec, n, rng), specs)
-            for n in BATCH_SIZES
-        ]
-    examples = _matching_examples(specs, representative_data)
-    return [
-        tf.nest.map_structure(
-            lambda spec, array, n=n: array[: spec.shape[0] or n],
-            specs,
-            examples,
-        )
-        for n in BATCH_SIZES
-    ]
-
-
-def _matching_examples(specs, representative_data):
-    import tensorflow as tf
-
-    given = tf.nest.map_structure(np.asarray, (representative_data,))
-    if len(tf.nest.flatten(specs)) == len(tf.nest.flatten(given)) == 1:
-        # A model of one input takes it in a list or on its own.
-        given = tf.nest.pack_sequence_as(specs, tf.nest.flatten(given))
-    try:
-        tf.nest.assert_same_structure(specs, given, check_types=False)
-    except (ValueError, TypeError):
-        # TensorFlow's message holds all the arrays.
-        raise ValueError(
-            "Argument `representative_data` must have the structure of the "
-            f"model's inputs, {_described(specs)}. Received: "
-            f"{_described(given)}"
-        ) from None
-    for spec, array in zip(
-        tf.nest.flatten(specs), tf.nest.flatten(given), strict=True
-    ):
-        if not array.size or not spec.shape.is_compatible_with(
-            (spec.shape[0], *array.shape[1:])
-        ):
-            raise ValueError(
-                "Argument `representative_data` must hold at least one example "
-                f"of shape {tuple(spec.shape)} for input {spec.name!r}. "
-                f"Received: an array of shape {array.shape}"
-            )
-    return tf.nest.map_structure(
-        lambda spec, array: array.astype(spec.dtype.as_numpy_dtype),
-        specs,
-        given,
-    )
-
-
-def _described(nest):
-    import tensorflow as tf
-
-    shapes = tf.nest.map_structure(lambda leaf: str(tuple(leaf.shape)), nest)
-    return str(shapes[0] if len(shapes) == 1 else shapes)
-
-
-def _draw(spec, batch_size, rng):
-    if spec.shape.rank is None:
-        raise ValueError(
-            f"Input {spec.name!r} of the model has no known rank; give "
-            "examples as `representative_data`"
-        )
-    sizes = [size or FREE_SIZE for size in spec.shape[1:]]
-    shape = [spec.shape[0] or batch_size, *sizes] if spec.shape.rank else []
-    dtype = spec.dtype.as_numpy_dtype
-    if spec.dtype.is_floating:
-        return rng.standard_normal(shape).astype(dtype)
-    if spec.dtype.is_integer or spec.dtype.is_bool:
-        # Zeros and ones are valid indices of every embedding with two rows.
-        return rng.integers(0, 2, shape).astype(dtype)
-    raise ValueError(
-        f"Input {spec.name!r} of the model has the type {spec.dtype.name}, "
-        "for which no examples can be drawn; give some as "
-        "`representative_data`"
-    )
+        return drawn_batches(specs)
+    examples = matching_examples(specs, representative_data)
+    return list(example_batches(specs, examples))
 
 
 @contextlib.contextmanager
@@ -133,7 +61,7 @@ def named_outputs(outputs):
 
 
 def check_same_outputs(expected, received, tolerance, what):
-    """Raises unless all outputs agree.
+    """Raises unless all outputs of one batch agree.
 
     Args:
         expected: dict of arrays, the outputs of the Keras model.
@@ -146,33 +74,116 @@ def check_same_outputs(expected, received, tolerance, what):
         RuntimeError: If an output is missing, has another shape, is not
             finite or differs.
     """
-    if expected.keys() != received.keys():
-        raise RuntimeError(
-            f"The {what} has the outputs {sorted(received)}; the model has "
-            f"{sorted(expected)}. Nothing was kept"
-        )
-    for name, wanted in expected.items():
-        problem = _difference(wanted, received[name], tolerance)
-        if problem:
+    differences = Differences(what)
+    differences.add(expected, received)
+    differences.check(tolerance)
+
+
+class Differences:
+    """Gathers, batch by batch, how far a file is from its model.
+
+    Args:
+        what: str, the thing that was written, for messages.
+
+    Attributes:
+        examples: int, examples compared so far.
+    """
+
+    def __init__(self, what):
+        self.what = what
+        # Output name -> largest absolute value, largest difference.
+        self._outputs = {}
+        self._rows = self._agreeing = 0
+        self.examples = 0
+
+    def add(self, expected, received):
+        """Compares the outputs of one batch.
+
+        Args:
+            expected: dict of arrays, the outputs of the Keras model.
+            received: dict of arrays, the outputs of the written file.
+
+        Raises:
+            RuntimeError: If an output is missing, has another shape or is not
+                finite.
+        """
+        if expected.keys() != received.keys():
             raise RuntimeError(
-                f"The {what} does not compute what the model computes: output "
-                f"{name!r} {problem}. Nothing was kept"
+                f"The {self.what} has the outputs {sorted(received)}; the "
+                f"model has {sorted(expected)}. Nothing was kept"
             )
+        for name, wanted in expected.items():
+            self._add_output(name, wanted, received[name])
+        (first, *others) = expected
+        self.examples += len(np.atleast_1d(expected[first]))
+        if not others and is_classifier(expected[first]):
+            labels = expected[first].argmax(-1), received[first].argmax(-1)
+            self._agreeing += int(np.sum(labels[0] == labels[1]))
+            self._rows += len(labels[0])
 
-
-def _difference(wanted, got, tolerance):
-    if wanted.shape != got.shape:
-        return f"has the shape {got.shape} instead of {wanted.shape}"
-    wanted, got = wanted.astype("float64"), got.astype("float64")
-    if not np.isfinite(wanted).all():
-        return "of the model itself is not finite"
-    if not np.isfinite(got).all():
-        return "is not finite"
-    largest = np.abs(wanted).max(initial=0.0)
-    difference = np.abs(wanted - got).max(initial=0.0)
-    if difference > tolerance * max(largest, 1e-3):
-        return (
-            f"differs by {difference:.2g} where the largest value is "
-            f"{largest:.2g} (allowed: {tolerance:g} of it)"
+    def _add_output(self, name, wanted, got):
+        if wanted.shape != got.shape:
+            self._fail(
+                name, f"has the shape {got.shape} instead of {wanted.shape}"
+            )
+        wanted, got = wanted.astype("float64"), got.astype("float64")
+        if not np.isfinite(wanted).all():
+            self._fail(name, "of the model itself is not finite")
+        if not np.isfinite(got).all():
+            self._fail(name, "is not finite")
+        largest, difference = self._outputs.get(name, (0.0, 0.0))
+        self._outputs[name] = (
+            max(largest, float(np.abs(wanted).max(initial=0.0))),
+            max(difference, float(np.abs(wanted - got).max(initial=0.0))),
         )
-    return None
+
+    def check(self, tolerance):
+        """Raises `RuntimeError` if a difference is too large.
+
+        Args:
+            tolerance: float, as a share of the largest absolute value of the
+                same output over all batches.
+        """
+        for name, (largest, difference) in self._outputs.items():
+            if difference > tolerance * max(largest, SMALLEST_OUTPUT):
+                self._fail(
+                    name,
+                    f"differs by {difference:.2g} where the largest value is "
+                    f"{largest:.2g} (allowed: {tolerance:g} of it)",
+                )
+
+    @property
+    def largest(self):
+        """Largest difference of any output, in its own unit."""
+        return max(difference for _, difference in self._outputs.values())
+
+    @property
+    def relative(self):
+        """The same as a share of the largest value of the output."""
+        return max(
+            difference / max(largest, SMALLEST_OUTPUT)
+            for largest, difference in self._outputs.values()
+        )
+
+    @property
+    def top1_agreement(self):
+        """Share of examples with the same largest output.
+
+        `None` unless the only output is one row of scores per example.
+        """
+        return self._agreeing / self._rows if self._rows else None
+
+    def _fail(self, name, problem):
+        raise RuntimeError(
+            f"The {self.what} does not compute what the model computes: output "
+            f"{name!r} {problem}. Nothing was kept"
+        )
+
+
+def is_classifier(outputs):
+    """Whether an output looks like scores of classes, one row per example.
+
+    >>> is_classifier(np.zeros((8, 10))), is_classifier(np.zeros((8, 1)))
+    (True, False)
+    """
+    return outputs.ndim == 2 and outputs.shape[-1] > 1
