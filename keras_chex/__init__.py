@@ -8,6 +8,8 @@ from keras_chex.export.latency import compare_latency as compare_latency
 from keras_chex.export.saved_model import (
     export_saved_model as export_saved_model,
 )
+from keras_chex.export.tf_keras_model import from_tf_keras as from_tf_keras
+from keras_chex.export.tf_keras_model import to_tf_keras as to_tf_keras
 from keras_chex.export.tflite import export_tflite as export_tflite
 from keras_chex.graph.channel_ids import Channels as Channels
 from keras_chex.graph.channel_ids import Opaque as Opaque

@@ -23,6 +23,8 @@ SIGNATURES = {
     "register_rule": "layer_classes",
     "export_saved_model": "model path representative_data",
     "export_tflite": "model path quantize representative_data",
+    "to_tf_keras": "model",
+    "from_tf_keras": "model",
     "benchmark": "path_or_model threads batch_size runs warmup",
     "compare_latency": "paths_or_models threads batch_size runs warmup",
     "ChexWrapper": "layer exclude kwargs",
@@ -40,6 +42,10 @@ HEAVY = {
     "tensorflow_datasets",
     "tensorflow_model_optimization",
     "ai_edge_litert",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
+    "tf_keras",
 }
 
 
