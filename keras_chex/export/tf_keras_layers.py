@@ -160,16 +160,17 @@ def row_of(layer, source, target):
     )
 
 
-def converted_layer(layer, source, target):
+def converted_layer(layer, source, target, inside=SHARED):
     """Makes the layer of the other library that computes the same.
 
-    Its weights do not exist yet; an activation that the other library lacks
-    becomes linear.
+    Its weights do not exist yet; an activation that may not stay inside becomes
+    linear.
 
     Args:
         layer: a layer of `source`.
         source: `Side` it is of.
         target: `Side` of the new one.
+        inside: names of the activations that stay inside.
 
     Returns:
         A layer of `target`.
@@ -181,6 +182,9 @@ def converted_layer(layer, source, target):
     row = row_of(layer, source, target)
     kind = target.layer_class(type(layer).__name__)
     config = _config(layer, row, source, target)
+    if "activation" in config:
+        name = activation_name(layer, source)
+        config["activation"] = name if name in inside else "linear"
     if isinstance(layer, source.library.layers.Wrapper):
         config["layer"] = converted_layer(layer.layer, source, target)
     return kind(**config)
@@ -199,7 +203,7 @@ def _config(layer, row, source, target):
             continue
         new = names.get(key, key)
         if new in known or new in _BASE:
-            config[new] = _value(layer, key, value, source, target)
+            config[new] = _value(layer, key, value, target)
         elif not _is_default(value, defaults.get(key)):
             raise ValueError(
                 "Argument `model` must use arguments that both libraries know. "
@@ -247,14 +251,11 @@ def _is_default(value, default):
     return not isinstance(value, np.ndarray) and value == default
 
 
-def _value(layer, key, value, source, target):
+def _value(layer, key, value, target):
     if key.endswith("_regularizer"):
         return _remade(layer, key, value, target, "regularizers", _REGULARIZERS)
     if key.endswith("_constraint"):
         return _remade(layer, key, value, target, "constraints", _CONSTRAINTS)
-    if key == "activation":
-        name = activation_name(layer, source)
-        return name if name in SHARED else "linear"
     if key == "axis" and isinstance(value, list | tuple) and len(value) == 1:
         # A built normalisation of Keras 2 lists its axes.
         return value[0]

@@ -51,9 +51,16 @@ def to_tf_keras(model):
     legacy = keras_chex.to_tf_keras(keras_chex.strip(model))
     ```
     """
+    return convert_to_tf_keras(plain_keras_3(model))
+
+
+def convert_to_tf_keras(model, inside=SHARED):
+    """Converts a plain model; `inside` are activations that layers may hold.
+
+    Others become layers of their own, which some tools ask for.
+    """
     source, target = both_sides()
-    model = _plain(model)
-    converted = _Converter(source, target).model(model)
+    converted = _Converter(source, target, inside).model(model)
     _verify(model, converted, model)
     return converted
 
@@ -88,12 +95,17 @@ def from_tf_keras(model):
             "Argument `model` must be a `tf_keras.Model`. Received: "
             f"{type(model).__module__}.{type(model).__name__}"
         )
-    converted = _Converter(source, target).model(model)
+    converted = _Converter(source, target, SHARED).model(model)
     _verify(model, converted, converted)
     return converted
 
 
-def _plain(model):
+def plain_keras_3(model):
+    """Returns the model to convert: the stripped one of a wrapped model.
+
+    Raises:
+        TypeError: If `model` is not a Keras 3 model.
+    """
     if not isinstance(model, keras.Model):
         raise TypeError(
             "Argument `model` must be a `keras.Model` of Keras 3. Received: "
@@ -108,7 +120,8 @@ def _plain(model):
 class _Converter:
     """Calls, in the other library, layers as they were called in the first."""
 
-    def __init__(self, source, target):
+    def __init__(self, source, target, inside):
+        self.inside = inside
         self.source = source
         self.target = target
         self.made = {}
@@ -161,12 +174,14 @@ class _Converter:
         """The new layer, and what is applied to its output or None."""
         if isinstance(layer, self.source.library.Model):
             return self.model(layer), None
-        new = converted_layer(layer, self.source, self.target)
+        alone = isinstance(layer, self.source.library.layers.Activation)
+        inside = SHARED if alone else self.inside
+        new = converted_layer(layer, self.source, self.target, inside)
         new.trainable = layer.trainable
         if not hasattr(layer, "activation"):
             return new, None
         name = activation_name(layer, self.source)
-        if name in SHARED:
+        if name in inside:
             return new, None
         return new, activation_layers(
             name,
