@@ -107,8 +107,8 @@ def _write(model, staged, opset_version):
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
     ):
-        # tf2onnx writes to arrays as older NumPy did.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        # Keras looks in NumPy for what tf2onnx still uses of older ones.
+        warnings.filterwarnings("ignore", r"In the future `np\.", FutureWarning)
         model.export(
             str(staged),
             format="onnx",
