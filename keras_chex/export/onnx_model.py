@@ -131,7 +131,11 @@ def _batches(model, representative_data):
     pairs = []
     for batch in input_batches(specs, representative_data):
         with full_float32():
-            expected = named_outputs(model(*batch, training=False))
+            outputs = model(*batch, training=False)
+        expected = named_outputs(outputs)
+        if isinstance(outputs, dict):
+            # The file has them in the order in which Keras flattens a dict.
+            expected = dict(sorted(expected.items()))
         arrays = dict(zip(names, tf.nest.flatten(batch), strict=True))
         pairs.append((arrays, expected))
     return pairs

@@ -74,7 +74,7 @@ def quantize_aware(model, exclude=()):
     Args:
         model: built functional or Sequential Keras 3 model. A wrapped one is
             stripped first.
-        exclude: names of layers that stay float32, outputs included.
+        exclude: list of names of layers that stay float32.
 
     Returns:
         A `tf_keras.Model`, not compiled, with layers of TFMOT.
@@ -135,15 +135,12 @@ def float_layers(model):
         if kind != "QuantizeWrapperV2":
             found.append(layer.name)
             continue
-        only_output = (
-            "OutputQuantizeConfig" in type(layer.quantize_config).__name__
-        )
-        inner = layer.layer
-        is_integer = type(
-            inner
-        ).__name__ in _INTEGER_BY_THEIR_ENDS or _was_folded(layer)
-        if only_output and not is_integer and not _is_known(inner):
-            found.append(inner.name)
+        config = type(layer.quantize_config).__name__
+        if config == "OutputOnlyConfig" or (
+            config == "Default8BitOutputQuantizeConfig"
+            and not _is_integer(layer)
+        ):
+            found.append(layer.layer.name)
     return tuple(found)
 
 
@@ -300,6 +297,12 @@ def _is_folded(layer):
         and before.activation.__name__ == "linear"
         and len(before._outbound_nodes) == 1
     )
+
+
+def _is_integer(wrapper):
+    """Whether LiteRT computes in int8 what has only its output quantized."""
+    known = type(wrapper.layer).__name__ in _INTEGER_BY_THEIR_ENDS
+    return known or _is_known(wrapper.layer) or _was_folded(wrapper)
 
 
 def _was_folded(wrapper):

@@ -41,6 +41,10 @@ REFUSED = {
 EXPRESSIBLE = [name for name in ROWS if name not in REFUSED]
 
 
+def doubled(x):
+    return 2 * x
+
+
 def weights_by_name(model):
     """Weights of a model by layer and weight name, whatever the library."""
     return {
@@ -84,7 +88,8 @@ def test_layers_keep_names_weights_regularizers_and_trainable():
     assert float(legacy.get_layer("c1").kernel_regularizer.l2) == pytest.approx(
         1e-2
     )
-    assert len(legacy.losses) == len(model.losses)
+    activity = legacy.get_layer("c2").activity_regularizer
+    assert float(activity.l2) == pytest.approx(1e-2)
 
 
 def test_a_wrapped_model_is_stripped_first():
@@ -131,8 +136,8 @@ def test_statistics_of_an_adapted_layer_are_kept():
     "layer, message",
     [
         (
-            lambda: keras.layers.Dense(3, activation=lambda x: x),
-            "must use activations of Keras|activations that both libraries",
+            lambda: keras.layers.Dense(3, activation=doubled),
+            "with .*doubled",
         ),
         (
             lambda: keras.layers.Dense(3, activation="squareplus"),
