@@ -19,7 +19,6 @@ Smoke test:
 
 import json
 import pathlib
-import sys
 import tempfile
 
 import keras
@@ -27,10 +26,8 @@ import numpy as np
 from absl import app, flags
 
 import keras_chex
+from experiments.common import datasets, models
 from keras_chex.export.litert import open_interpreter, run_interpreter
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "experiments"))
-from common import datasets, models  # noqa: E402
 
 FLAGS = flags.FLAGS
 
@@ -118,7 +115,7 @@ def main(argv):
     if FLAGS.dataset == "digits":
         images = datasets.load_digits()
     else:
-        images = datasets.load(FLAGS.dataset)
+        images = datasets.load_tfds(FLAGS.dataset)
     pixels, labels = images.test
     model = trained(images)
     tuned = tuned_for_int8(model, images)
