@@ -31,6 +31,8 @@ from keras_chex.surgery.removal import remove_channels
 # largest. The model rounds as the file does, so that most differences are of
 # one step of 1/255; steps add up over the layers.
 TOLERANCE = 0.2
+# Enough examples for a share of those that agree.
+BATCH_SIZES = (1, 64)
 # Activations that TFMOT quantizes inside another layer, and on their own.
 _INSIDE = ("linear", "relu", "sigmoid", "softmax", "tanh")
 _ALONE = (*_INSIDE, "silu", "swish")
@@ -50,8 +52,8 @@ class QuantizedFile:
         bytes: int, size of the file.
         difference: float, largest difference to the outputs of the model, as a
             share of the largest output.
-        agreement: float, share of the examples whose largest output is the
-            same one in file and model.
+        agreement: float, share of up to 65 examples whose largest output is
+            the same one in file and model.
         float_layers: tuple of str, layers that compute in float32.
     """
 
@@ -184,7 +186,7 @@ def export_qat_tflite(model, path, representative_data=None):
         with quiet_stderr(), contextlib.redirect_stdout(io.StringIO()):
             model.export(str(saved_model))
         _, specs = load_saved_model(saved_model)
-        batches = input_batches(specs, representative_data)
+        batches = input_batches(specs, representative_data, BATCH_SIZES)
         staged.write_bytes(_convert(saved_model))
         differences, agreements = zip(
             *(_compare(model, staged, specs, batch) for batch in batches),

@@ -10,13 +10,14 @@ FREE_SIZE = 64
 BATCH_SIZES = (1, 3)
 
 
-def input_batches(specs, representative_data=None):
+def input_batches(specs, representative_data=None, sizes=BATCH_SIZES):
     """Makes the batches on which a file is compared with its model.
 
     Args:
         specs: nest of `tf.TensorSpec`, the arguments of the model.
         representative_data: nest of arrays of the same structure as the
             model's inputs, batch axis first; `None` draws numbers.
+        sizes: ints, the batch sizes where the model does not fix one.
 
     Returns:
         List of nests of arrays.
@@ -31,7 +32,7 @@ def input_batches(specs, representative_data=None):
         rng = np.random.default_rng(0)
         return [
             tf.nest.map_structure(lambda spec, n=n: _draw(spec, n, rng), specs)
-            for n in BATCH_SIZES
+            for n in sizes
         ]
     examples = _matching_examples(specs, representative_data)
     return [
@@ -40,7 +41,7 @@ def input_batches(specs, representative_data=None):
             specs,
             examples,
         )
-        for n in BATCH_SIZES
+        for n in sizes
     ]
 
 
