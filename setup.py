@@ -24,9 +24,14 @@ LITERT = ["ai-edge-litert>=1.2; platform_system != 'Windows'"]
 # Version 4.9.10 of `tensorflow-datasets` imports `importlib_resources` without
 # requiring it.
 DATASETS = ["tensorflow-datasets>=4.9.4", "importlib_resources"]
+# Version 0.8 of TFMOT only takes models of Keras 2, which is `tf_keras`.
+TFMOT = ["tensorflow-model-optimization>=0.8", "tf_keras>=2.18"]
+ONNX = ["onnx>=1.16", "onnxruntime>=1.18", "tf2onnx>=1.16"]
 DEMO = [*LITERT, "scikit-learn>=1.3", "matplotlib>=3.7"]
 TEST = [
     *DEMO,
+    *TFMOT,
+    *ONNX,
     "setuptools>=68",
     "pytest>=7.4",
     "pytest-xdist>=3.3",
@@ -47,9 +52,9 @@ EXTRAS = {
     "lint": ["ruff==0.17.6"],
     # Backbones that `make models` checks the package on.
     "hub": ["keras-hub>=0.20"],
-    # For `tf_keras` programs beside this package: post-training clustering and
-    # quantisation-aware training of a network that was rebuilt there.
-    "tfmot": ["tensorflow-model-optimization>=0.8"],
+    # Converting to and from Keras 2, and quantisation-aware training.
+    "tfmot": TFMOT,
+    "onnx": ONNX,
 }
 
 setup(

@@ -5,9 +5,21 @@ from keras_chex.analysis.summary import summary as summary
 from keras_chex.callbacks.chex_scheduler import ChexScheduler as ChexScheduler
 from keras_chex.export.latency import benchmark as benchmark
 from keras_chex.export.latency import compare_latency as compare_latency
+from keras_chex.export.onnx_model import export_onnx as export_onnx
+from keras_chex.export.quantization_training import (
+    export_qat_tflite as export_qat_tflite,
+)
+from keras_chex.export.quantization_training import (
+    float_layers as float_layers,
+)
+from keras_chex.export.quantization_training import (
+    quantize_aware as quantize_aware,
+)
 from keras_chex.export.saved_model import (
     export_saved_model as export_saved_model,
 )
+from keras_chex.export.tf_keras_model import from_tf_keras as from_tf_keras
+from keras_chex.export.tf_keras_model import to_tf_keras as to_tf_keras
 from keras_chex.export.tflite import export_tflite as export_tflite
 from keras_chex.graph.channel_ids import Channels as Channels
 from keras_chex.graph.channel_ids import Opaque as Opaque

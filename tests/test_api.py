@@ -23,6 +23,12 @@ SIGNATURES = {
     "register_rule": "layer_classes",
     "export_saved_model": "model path representative_data",
     "export_tflite": "model path quantize representative_data",
+    "to_tf_keras": "model",
+    "from_tf_keras": "model",
+    "quantize_aware": "model exclude",
+    "float_layers": "model",
+    "export_qat_tflite": "model path representative_data",
+    "export_onnx": "model path opset_version representative_data",
     "benchmark": "path_or_model threads batch_size runs warmup",
     "compare_latency": "paths_or_models threads batch_size runs warmup",
     "ChexWrapper": "layer exclude kwargs",
@@ -40,6 +46,10 @@ HEAVY = {
     "tensorflow_datasets",
     "tensorflow_model_optimization",
     "ai_edge_litert",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
+    "tf_keras",
 }
 
 

@@ -47,8 +47,9 @@ def regrow_fraction(progress, initial, schedule="cosine"):
     Args:
         progress: float in [0, 1].
         initial: float in [0, 1], the fraction at progress 0.
-        schedule: a name above, or a callable that maps progress to a factor
-            in [0, 1] by which `initial` is multiplied.
+        schedule: a name above, a callable that maps progress to a factor in
+            [0, 1] by which `initial` is multiplied, or a pruning schedule of
+            TensorFlow Model Optimization (`pruning_schedule_factor`).
 
     Returns:
         Float in [0, 1].
@@ -72,6 +73,8 @@ def regrow_fraction(progress, initial, schedule="cosine"):
     check_share("initial", initial)
     if isinstance(schedule, str) and schedule in SCHEDULES:
         return float(initial) * SCHEDULES[schedule](float(progress))
+    if is_pruning_schedule(schedule):
+        return float(initial) * pruning_schedule_factor(progress, schedule)
     if not callable(schedule):
         raise ValueError(
             f"Argument `schedule` must be one of {list(SCHEDULES)} or a "
@@ -85,6 +88,64 @@ def regrow_fraction(progress, initial, schedule="cosine"):
             f"Received: {factor} at progress={progress}"
         )
     return float(initial) * float(factor)
+
+
+def is_pruning_schedule(schedule):
+    """Tells whether an object is a `PruningSchedule` of TFMOT, by its methods.
+
+    >>> is_pruning_schedule("cosine")
+    False
+    """
+    is_object = not isinstance(schedule, type)
+    return is_object and callable(schedule) and hasattr(schedule, "get_config")
+
+
+def pruning_schedule_factor(progress, schedule):
+    """Factor of regrowing by a pruning schedule of TFMOT.
+
+    Such a schedule says how sparse a network is at a step. What it still has
+    to prune is what may still regrow: `factor = (final - s(t)) / (final -
+    initial)` with `s` the sparsity at `t = progress * end_step`, the schedule's
+    end being that of exploration. So the factor is 1 up to `begin_step`, falls
+    as the schedule rises, and is 0 at `end_step`. For `PolynomialDecay` of
+    `power` 3 that starts at step 0 it is `(1 - progress) ** 3`. A
+    `ConstantSparsity` prunes all the time by the same rate: the factor is 1
+    throughout. `frequency` plays no part: `interval` of the scheduler says when
+    it explores.
+
+    Args:
+        progress: float in [0, 1].
+        schedule: `ConstantSparsity` or `PolynomialDecay`, or another object
+            with a `get_config` of the same form.
+
+    Returns:
+        Float in [0, 1].
+
+    Raises:
+        ValueError: If `schedule` is of another class, or never rises.
+    """
+    config = schedule.get_config()
+    name = config.get("class_name")
+    values = config.get("config", {})
+    if name == "ConstantSparsity":
+        return 1.0
+    if name != "PolynomialDecay":
+        raise ValueError(
+            "Argument `schedule` must be a `PolynomialDecay` or "
+            "`ConstantSparsity` where it is a pruning schedule. Received: "
+            f"{name or type(schedule).__name__}. Give a callable that maps "
+            "progress in [0, 1] to a factor in [0, 1] instead."
+        )
+    if not values["initial_sparsity"] < values["final_sparsity"]:
+        raise ValueError(
+            "Argument `schedule` must rise from its `initial_sparsity` to its "
+            f"`final_sparsity`. Received: {values}"
+        )
+    begin, end = values["begin_step"], values["end_step"]
+    if end == begin:
+        return float(progress < 1.0)
+    passed = (progress * end - begin) / (end - begin)
+    return (1.0 - min(1.0, max(0.0, passed))) ** values["power"]
 
 
 def regrow_count(fraction, size):

@@ -49,7 +49,8 @@ class ChexScheduler(keras.callbacks.Callback):
         seed: int, for the draws.
         verbose: 0 for silence, 1 for a plan and a line per exploration step.
         schedule: how regrowing fades: `"cosine"`, `"linear"`, `"constant"`,
-            `"none"`, or a callable from progress in [0, 1] to a factor.
+            `"none"`, a callable from progress in [0, 1] to a factor, or a
+            pruning schedule of TensorFlow Model Optimization.
         probability: how residuals become probabilities: `"scale_free"`,
             `"softmax"` (the paper's), `"unsquared"` or `"uniform"`.
         blend: float, how far widths follow the scores: 0 is uniform widths,

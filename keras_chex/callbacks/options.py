@@ -6,7 +6,11 @@ from keras_chex.algorithms.criteria import CRITERIA
 from keras_chex.algorithms.exploration import SAMPLINGS
 from keras_chex.algorithms.ranking import ALLOCATIONS
 from keras_chex.algorithms.regrow import FORMS
-from keras_chex.algorithms.schedules import SCHEDULES
+from keras_chex.algorithms.schedules import (
+    SCHEDULES,
+    is_pruning_schedule,
+    regrow_fraction,
+)
 from keras_chex.callbacks.clock import UNITS
 from keras_chex.layers.restore import RESTORES
 
@@ -46,6 +50,9 @@ class Options:
         self._one_of("initial", INITIALS)
         if not callable(self.schedule):
             self._one_of("schedule", tuple(SCHEDULES))
+        if is_pruning_schedule(self.schedule):
+            # One of an unknown kind is refused here, not in mid-training.
+            regrow_fraction(0.0, 1.0, self.schedule)
         self._share("regrow", 0, 1)
         for name in ("blend", "floor"):
             if getattr(self, name) is not None:

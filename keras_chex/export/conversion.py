@@ -2,7 +2,7 @@
 
 import re
 
-from keras_chex.export.quiet import quiet_stderr
+from keras_chex.export.quiet import no_word_of_litert, quiet_stderr
 
 FULL_INTEGER = "int8_full"
 CALIBRATED = ("int8", FULL_INTEGER)
@@ -75,7 +75,7 @@ def float_operations(content):
 def _converted(converter):
     from tensorflow.lite.python.convert_phase import ConverterError
 
-    with quiet_stderr():
+    with quiet_stderr(), no_word_of_litert():
         try:
             return converter.convert()
         except ConverterError as error:

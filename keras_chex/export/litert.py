@@ -1,10 +1,8 @@
 """Opens and runs `.tflite` files: LiteRT, or TensorFlow's own interpreter."""
 
-import warnings
-
 import numpy as np
 
-from keras_chex.export.quiet import quiet_stderr
+from keras_chex.export.quiet import no_word_of_litert, quiet_stderr
 
 SIGNATURE = "serving_default"
 
@@ -25,11 +23,7 @@ def open_interpreter(path, threads=None):
     """
     interpreter_class = _interpreter_class()
     # Both announce their delegates on stderr.
-    with quiet_stderr(), warnings.catch_warnings():
-        # TensorFlow's interpreter says that LiteRT is its successor.
-        warnings.filterwarnings(
-            "ignore", message=r"(?s).*from the ai_edge_litert package"
-        )
+    with quiet_stderr(), no_word_of_litert():
         return interpreter_class(model_path=str(path), num_threads=threads)
 
 

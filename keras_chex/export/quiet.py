@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import warnings
 
 
 @contextlib.contextmanager
@@ -34,3 +35,13 @@ def _restore(original):
     sys.stderr.flush()
     os.dup2(original, 2)
     os.close(original)
+
+
+@contextlib.contextmanager
+def no_word_of_litert():
+    """Keeps TensorFlow's interpreter from saying that LiteRT succeeds it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=r"(?s).*from the ai_edge_litert package"
+        )
+        yield

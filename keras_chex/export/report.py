@@ -113,8 +113,8 @@ def metadata_json(report, model, tolerance, metadata=None):
 def model_costs(model):
     """FLOPs, parameters and channels of a model, now and dense.
 
-    What cannot be told is `None`: costs of a model that only its `call`
-    describes, FLOPs where sizes are open.
+    What cannot be told is `None`: costs of a `tf_keras` model or of one that
+    only its `call` describes, FLOPs where sizes are open.
 
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     >>> model_costs(model)["flops"], model_costs(model)["params"]
@@ -122,7 +122,7 @@ def model_costs(model):
     """
     try:
         costs = summary(model)
-    except ValueError:
+    except (TypeError, ValueError):
         return {
             "model": model.name,
             **dict.fromkeys(("flops", "dense_flops")),

@@ -161,7 +161,10 @@ def _check(model):
         kind = f"{type(model).__module__}.{type(model).__name__}"
         remedy = "Build it with `keras` (Keras 3)."
         if "tf_keras" in kind:
-            remedy = "`tf_keras` is Keras 2: rebuild the model with `keras`."
+            remedy = (
+                "`tf_keras` is Keras 2: convert the model with "
+                "`keras_chex.from_tf_keras`."
+            )
         raise TypeError(
             f"Argument `model` must be a Keras 3 model. Received: {kind}. "
             + remedy

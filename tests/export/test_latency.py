@@ -46,7 +46,7 @@ def test_result_says_how_it_was_measured(tmp_path):
     path = export_tflite(models.image_model(), tmp_path / "model.tflite")
     result = benchmark(str(path), threads=2, runs=15, warmup=1)
     assert result.name == "model.tflite"
-    assert result.bytes == path.stat().st_size
+    assert result.bytes == path.bytes
     assert (result.threads, result.batch_size, result.runs) == (2, 1, 15)
     assert 0 < result.median_ms <= result.p90_ms
     with pytest.raises(dataclasses.FrozenInstanceError):

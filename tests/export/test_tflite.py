@@ -1,5 +1,6 @@
 """TFLite files: what is written runs and computes the same, or is not kept."""
 
+import os
 import sys
 
 import keras
@@ -15,10 +16,11 @@ pytestmark = pytest.mark.tensorflow
 
 
 @pytest.mark.parametrize("name", models.MODELS)
-def test_written_file_is_the_only_trace(name, tmp_path):
+def test_written_files_are_the_only_trace(name, tmp_path):
     model = models.MODELS[name]()
     export_tflite(model, tmp_path / "model.tflite")
-    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["model.tflite", "model.tflite.json"]
 
 
 def test_outputs_equal_those_of_keras_at_another_batch_size(tmp_path):
@@ -72,14 +74,15 @@ def test_quantized_file_is_smaller(quantize, share, tmp_path):
     model = wide_model()
     plain = export_tflite(model, tmp_path / "plain.tflite")
     small = export_tflite(model, tmp_path / "small.tflite", quantize)
-    assert small.stat().st_size < share * plain.stat().st_size
+    assert small.bytes == small.path.stat().st_size
+    assert small.bytes < share * plain.bytes
 
 
 def test_unknown_quantization_names_the_known_ones(tmp_path):
     with pytest.raises(
         ValueError,
         match=r"Argument `quantize` must be one of \[None, 'float16', "
-        r"'dynamic'\]. Received: quantize='int4'",
+        r"'dynamic', 'int8', 'int8_full'\]. Received: quantize='int4'",
     ):
         export_tflite(models.image_model(), tmp_path / "m.tflite", "int4")
 
@@ -134,12 +137,12 @@ def test_tensorflow_runs_the_file_where_litert_is_missing(
 
 def test_examples_are_what_outputs_are_compared_on(tmp_path):
     model = models.embedding_model()
-    path = export_tflite(
+    report = export_tflite(
         model,
         tmp_path / "model.tflite",
         representative_data=np.full((5, 6), 19),
     )
-    assert path.is_file()
+    assert report.examples == 5
 
 
 @pytest.mark.parametrize("pack", [lambda x: x, lambda x: [x]])
@@ -148,7 +151,8 @@ def test_examples_of_one_input_come_alone_or_in_a_list(pack, tmp_path):
     model = keras.Model([inputs], keras.layers.Dense(2)(inputs))
     examples = pack(np.ones((2, 4)))
     path = tmp_path / "model.tflite"
-    assert export_tflite(model, path, representative_data=examples) == path
+    report = export_tflite(model, path, representative_data=examples)
+    assert os.fspath(report) == str(report) == str(path)
 
 
 def test_unwritable_path_is_refused_before_the_work(tmp_path):
