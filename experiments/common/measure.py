@@ -75,7 +75,9 @@ def latencies(directories, runs=400):
         Dict from the name to milliseconds, the median of the runs.
     """
     comparison = compare_latency(
-        [directory / TFLITE for directory in directories.values()], runs=runs
+        [directory / TFLITE for directory in directories.values()],
+        runs=runs,
+        memory=False,
     )
     medians = [result.median_ms for result in comparison.results]
     return dict(zip(directories, medians, strict=True))

@@ -1,17 +1,20 @@
-"""Measures how long LiteRT takes for an example, and how large a file is."""
+"""Measures how long an exported network takes, its memory and its size."""
 
 import dataclasses
-import os
 import pathlib
 import tempfile
 import time
 
 import numpy as np
 
-from keras_chex.export.examples import FREE_SIZE
-from keras_chex.export.litert import open_interpreter
+from keras_chex.export.engines import (
+    TFLITE,
+    file_of,
+    peak_memory,
+    prepared,
+    size_of,
+)
 from keras_chex.export.quiet import quiet_stderr
-from keras_chex.export.tflite import export_tflite
 
 # Timed inferences in a row before another file has its turn. The one before
 # them is not timed: it brings the file's weights back into the caches.
@@ -20,16 +23,19 @@ BLOCK = 10
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
-    """How one `.tflite` file ran.
+    """How one network ran.
 
     Attributes:
         name: file name, or name of the model.
         median_ms: median time of one inference in milliseconds.
         p90_ms: time that nine of ten inferences stay under.
-        threads: threads of the interpreter.
+        threads: threads of LiteRT; `None` for TensorFlow, which uses what it
+            was set to when it started.
         batch_size: examples per inference.
-        bytes: size of the file.
+        bytes: size of the file, or of all files of a SavedModel.
         runs: timed inferences.
+        peak_bytes: memory for loading and one inference, beyond what the
+            libraries hold; `None` if it was not measured.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Latency:
     batch_size: int
     bytes: int
     runs: int
+    peak_bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,26 +68,33 @@ class Comparison:
         width = max(len(result.name) for result in self.results)
         lines = [
             f"{'':{width}}  {'median':>10}  {'p90':>10}  {'ratio':>6}  "
-            f"{'bytes':>12}"
+            f"{'bytes':>12}  {'peak memory':>11}"
         ]
         lines += [
             f"{result.name:{width}}  {result.median_ms:>7.3f} ms  "
-            f"{result.p90_ms:>7.3f} ms  {ratio:>6.2f}  {result.bytes:>12,}"
+            f"{result.p90_ms:>7.3f} ms  {ratio:>6.2f}  {result.bytes:>12,}  "
+            f"{_mebibytes(result.peak_bytes):>11}"
             for result, ratio in zip(self.results, self.ratios, strict=True)
         ]
         return "\n".join(lines)
 
 
-def benchmark(path_or_model, threads=1, batch_size=1, runs=100, warmup=10):
-    """Times one `.tflite` file, or the file that a model would become.
+def benchmark(
+    path_or_model, threads=1, batch_size=1, runs=100, warmup=10, memory=True
+):
+    """Times one exported network, or the file that a model would become.
 
     Args:
-        path_or_model: path of a `.tflite` file, or a built `keras.Model`,
-            plain or wrapped, which is exported as float32 to a temporary file.
-        threads: int, threads of the interpreter.
+        path_or_model: path of a `.tflite` file (run by LiteRT), of a `.keras`
+            file or of the folder of a SavedModel (run by TensorFlow); or a
+            built `keras.Model`, plain or wrapped, which is exported as float32
+            to a temporary `.tflite` file.
+        threads: int, threads of LiteRT.
         batch_size: int, examples per inference.
         runs: int, timed inferences.
         warmup: int, inferences before them.
+        memory: bool, whether to measure peak memory too, in another process:
+            half a second for a `.tflite` file, seconds for TensorFlow.
 
     Returns:
         A `Latency`. Figures of two files are comparable only if they come from
@@ -89,7 +103,7 @@ def benchmark(path_or_model, threads=1, batch_size=1, runs=100, warmup=10):
     Raises:
         TypeError: If `path_or_model` is neither a path nor a model.
         ValueError: If a number is not a positive integer, or the file does
-            not exist or is of another kind.
+            not exist, is of another kind or broken.
 
     Example:
 
@@ -98,24 +112,30 @@ def benchmark(path_or_model, threads=1, batch_size=1, runs=100, warmup=10):
     ```
     """
     return compare_latency(
-        [path_or_model], threads, batch_size, runs, warmup
+        [path_or_model], threads, batch_size, runs, warmup, memory
     ).results[0]
 
 
 def compare_latency(
-    paths_or_models, threads=1, batch_size=1, runs=100, warmup=10
+    paths_or_models,
+    threads=1,
+    batch_size=1,
+    runs=100,
+    warmup=10,
+    memory=True,
 ):
-    """Times several files in turns, so that their ratios mean something.
+    """Times several networks in turns, so that their ratios mean something.
 
     A machine's speed drifts by more than what two networks differ by. Blocks
     of ten inferences alternate between the files, forwards and backwards.
 
     Args:
         paths_or_models: list of what `benchmark` takes.
-        threads: int, threads of each interpreter.
+        threads: int, threads of LiteRT.
         batch_size: int, examples per inference.
         runs: int, timed inferences of each file.
         warmup: int, inferences of each file before them.
+        memory: see `benchmark`.
 
     Returns:
         A `Comparison`.
@@ -123,7 +143,7 @@ def compare_latency(
     Raises:
         TypeError: If an entry is neither a path nor a model.
         ValueError: If the list is empty, a number is not a positive integer,
-            or a file does not exist or is of another kind.
+            or a file does not exist, is of another kind or broken.
 
     Example:
 
@@ -145,11 +165,11 @@ def compare_latency(
         _check_positive(argument, value)
     with tempfile.TemporaryDirectory() as folder:
         files = [
-            _file_of(entry, pathlib.Path(folder) / f"{i}.tflite")
+            file_of(entry, pathlib.Path(folder) / f"{i}.tflite")
             for i, entry in enumerate(paths_or_models)
         ]
         invocations = [
-            _prepared(path, threads, batch_size) for _, path in files
+            prepared(kind, path, threads, batch_size) for _, path, kind in files
         ]
         with quiet_stderr():
             seconds = _alternate(invocations, runs, warmup)
@@ -158,14 +178,21 @@ def compare_latency(
                 name=name,
                 median_ms=float(np.median(times)) * 1e3,
                 p90_ms=float(np.percentile(times, 90)) * 1e3,
-                threads=threads,
+                threads=threads if kind == TFLITE else None,
                 batch_size=batch_size,
-                bytes=path.stat().st_size,
+                bytes=size_of(path),
                 runs=runs,
+                peak_bytes=peak_memory(kind, path, threads, batch_size)
+                if memory
+                else None,
             )
-            for (name, path), times in zip(files, seconds, strict=True)
+            for (name, path, kind), times in zip(files, seconds, strict=True)
         )
     return Comparison(results)
+
+
+def _mebibytes(count):
+    return "-" if count is None else f"{count / 2**20:.1f} MiB"
 
 
 def _check_positive(argument, value):
@@ -174,38 +201,6 @@ def _check_positive(argument, value):
             f"Argument `{argument}` must be a positive integer. Received: "
             f"{argument}={value!r}"
         )
-
-
-def _file_of(path_or_model, temporary):
-    """Returns a name and the path of a `.tflite` file."""
-    if not isinstance(path_or_model, str | os.PathLike):
-        export_tflite(path_or_model, temporary)
-        return path_or_model.name, temporary
-    path = pathlib.Path(path_or_model)
-    if path.suffix != ".tflite" or not path.is_file():
-        raise ValueError(
-            "Argument `path_or_model` must be an existing '.tflite' file or a "
-            f"Keras model. Received: {str(path)!r}"
-        )
-    return path.name, path
-
-
-def _prepared(path, threads, batch_size):
-    """Returns a function that runs the file once on random numbers."""
-    interpreter = open_interpreter(path, threads)
-    for detail in interpreter.get_input_details():
-        sizes = detail["shape_signature"]
-        shape = [FREE_SIZE if size < 0 else int(size) for size in sizes]
-        if sizes.size and sizes[0] < 0:
-            shape[0] = batch_size
-        interpreter.resize_tensor_input(detail["index"], shape)
-    with quiet_stderr():
-        interpreter.allocate_tensors()
-    rng = np.random.default_rng(0)
-    for detail in interpreter.get_input_details():
-        values = rng.uniform(0.0, 1.0, detail["shape"])
-        interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
-    return interpreter.invoke
 
 
 def _alternate(invocations, runs, warmup):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_chex.export.latency import Comparison, benchmark, compare_latency
+from keras_chex.export.saved_model import export_saved_model
 from keras_chex.export.tflite import export_tflite
 from tests.export import models
 
@@ -27,7 +28,7 @@ def conv_model(filters, name):
 
 def test_smaller_network_is_faster_and_smaller():
     small, large = conv_model(8, "small"), conv_model(64, "large")
-    comparison = compare_latency([small, large], runs=20)
+    comparison = compare_latency([small, large], runs=20, memory=False)
     assert [result.name for result in comparison.results] == ["small", "large"]
     assert comparison.ratios[0] == 1.0
     assert comparison.ratios[1] > 2.0
@@ -36,8 +37,8 @@ def test_smaller_network_is_faster_and_smaller():
 
 def test_larger_batches_take_longer(tmp_path):
     path = export_tflite(conv_model(32, "conv"), tmp_path / "conv.tflite")
-    one = benchmark(path, runs=20)
-    sixteen = benchmark(path, batch_size=16, runs=20)
+    one = benchmark(path, runs=20, memory=False)
+    sixteen = benchmark(path, batch_size=16, runs=20, memory=False)
     assert sixteen.median_ms > 4 * one.median_ms
     assert sixteen.batch_size == 16
 
@@ -63,11 +64,16 @@ def test_result_says_how_it_was_measured(tmp_path):
     ],
 )
 def test_every_structure_of_inputs_is_timed(name):
-    assert benchmark(models.MODELS[name](), runs=1, warmup=1).median_ms > 0
+    assert (
+        benchmark(
+            models.MODELS[name](), runs=1, warmup=1, memory=False
+        ).median_ms
+        > 0
+    )
 
 
 def test_table_has_one_line_per_file():
-    first = benchmark(models.image_model(), runs=2, warmup=1)
+    first = benchmark(models.image_model(), runs=2, warmup=1, memory=False)
     second = dataclasses.replace(first, median_ms=2 * first.median_ms)
     lines = str(Comparison((first, second))).splitlines()
     assert len(lines) == 3
@@ -78,9 +84,59 @@ def test_table_has_one_line_per_file():
 def test_unknown_file_is_refused(tmp_path):
     with pytest.raises(
         ValueError,
-        match="must be an existing '.tflite' file or a Keras model. Received: ",
+        match="must be an existing '.tflite' or '.keras' file, the folder of a "
+        "SavedModel, or a Keras model. Received: ",
     ):
         benchmark(tmp_path / "missing.tflite")
+
+
+@pytest.mark.parametrize("name", ["broken.tflite", "broken.keras"])
+def test_a_broken_file_is_refused(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"no network" * 100)
+    with pytest.raises(
+        ValueError,
+        match=f"must be a sound file. Received: .*{name}', which cannot be run",
+    ):
+        benchmark(path)
+
+
+def test_three_forms_of_a_network_take_turns(tmp_path):
+    model = conv_model(16, "conv")
+    model.save(tmp_path / "model.keras")
+    paths = [
+        export_tflite(model, tmp_path / "model.tflite"),
+        tmp_path / "model.keras",
+        export_saved_model(model, tmp_path / "folder"),
+    ]
+    comparison = compare_latency(paths, runs=3, warmup=1, memory=False)
+    results = comparison.results
+    names = [result.name for result in results]
+    assert names == ["model.tflite", "model.keras", "folder"]
+    assert [result.threads for result in results] == [1, None, None]
+    assert all(result.median_ms > 0 for result in results)
+    # A SavedModel holds the graph and its weights in files of a folder.
+    assert results[2].bytes > results[0].bytes
+    assert str(comparison).splitlines()[1].endswith("-")
+
+
+def test_peak_memory_grows_with_the_batch(tmp_path):
+    path = export_tflite(conv_model(64, "conv"), tmp_path / "conv.tflite")
+    one, many = (
+        benchmark(path, batch_size=size, runs=1, warmup=1) for size in (1, 128)
+    )
+    # 128 examples of 30 x 30 x 64 floats alone are 28 MiB.
+    assert many.peak_bytes - one.peak_bytes > 20 * 2**20
+
+
+@pytest.mark.large
+def test_peak_memory_of_every_form_is_measured(tmp_path):
+    model = conv_model(16, "conv")
+    model.save(tmp_path / "model.keras")
+    export_saved_model(model, tmp_path / "folder")
+    for name in ("model.keras", "folder"):
+        result = benchmark(tmp_path / name, runs=1, warmup=1)
+        assert result.peak_bytes > result.bytes
 
 
 @pytest.mark.parametrize(
