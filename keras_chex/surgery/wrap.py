@@ -67,6 +67,15 @@ def wrap(model, exclude=()):
         )
     names = excluded_names(graph, exclude)
     _require_prunable(model, read_channels(model, names) if names else graph)
+    return wrap_in_place(copy_model(model), names)
+
+
+def copy_model(model):
+    """Makes a model of the same class with the same layers and values.
+
+    Raises:
+        TypeError: If its class cannot be made anew from its config.
+    """
     copy = _copy(model)
     rename_layers(copy, layer_names(model))
     try:
@@ -78,7 +87,7 @@ def wrap(model, exclude=()):
             f"model is made: {error}. Build all layers from the arguments of "
             "`__init__`, and return these from `get_config`."
         ) from error
-    return wrap_in_place(copy, names)
+    return copy
 
 
 def _require_prunable(model, graph):
