@@ -79,8 +79,8 @@ def add(commands):
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="examples (.npy or .npz) to measure the statistics of "
-        "BatchNormalization layers on",
+        help="examples (.npy or .npz) to correct the statistics of "
+        "BatchNormalization layers by",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="for --criterion=random"
@@ -100,7 +100,7 @@ def run(args):
         before = keras_chex.summary(model, args.input_shape)
         after = keras_chex.summary(small, args.input_shape)
         small.save(staged)
-    return written(args.output, before, after)
+    return written(args.output, costs(before), after)
 
 
 OPTIONS = (
@@ -118,28 +118,38 @@ OPTIONS = (
 )
 
 
+def costs(found, dense=False):
+    """What a `ModelSummary` says, with active or with all channels.
+
+    Returns:
+        Dict with `flops`, `params` and `channels`.
+    """
+    prefix = "dense_" if dense else ""
+    names = ("flops", "params", "channels")
+    return {name: getattr(found, prefix + name) for name in names}
+
+
 def written(path, before, after):
-    """Compares a written model with the dense one that it was made from.
+    """Compares a model that was written with the one it was made from.
 
     Args:
         path: str, the file.
-        before: `ModelSummary` of the model that was read.
-        after: `ModelSummary` of the one that was written.
+        before: dict of `costs`.
+        after: `ModelSummary` of what was written.
 
     Returns:
         An `Outcome`.
     """
-    rows = [("", "dense", "written", "")]
-    value = {"path": str(path)}
+    now = costs(after)
+    rows = [("", "before", "after", "")]
     for title, name in (
         ("multiply-adds", "flops"),
         ("parameters", "params"),
         ("channels", "channels"),
     ):
-        dense, now = getattr(before, f"dense_{name}"), getattr(after, name)
-        rows.append((title, f"{dense:,}", f"{now:,}", share(now, dense)))
-        value |= {name: now, f"dense_{name}": dense}
-    value["layers"] = {
-        layer.name: layer.channels for layer in after.layers if layer.channels
-    }
-    return Outcome(f"{align(rows)}\nwritten to {path}", value)
+        part = share(now[name], before[name])
+        rows.append((title, f"{before[name]:,}", f"{now[name]:,}", part))
+    layers = {x.name: x.channels for x in after.layers if x.channels}
+    value = {"path": str(path), "before": before, "after": now}
+    text = f"{align(rows)}\nwritten to {path}"
+    return Outcome(text, {**value, "layers": layers})

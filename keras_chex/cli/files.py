@@ -83,6 +83,8 @@ def read_arrays(path):
             return loaded
         with loaded:
             arrays = {name: loaded[name] for name in loaded.files}
+        if not all(isinstance(a, np.ndarray) for a in arrays.values()):
+            raise ValueError("an archive of other files")
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"'{path}' is no NumPy file (.npy or .npz) of numbers, or damaged: "

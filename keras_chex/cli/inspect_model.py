@@ -4,6 +4,7 @@ import dataclasses
 
 import keras_chex
 from keras_chex.analysis.summary import align
+from keras_chex.cli.compress import costs
 from keras_chex.cli.console import Outcome
 from keras_chex.cli.files import read_model
 from keras_chex.cli.options import add_command, add_input_shape
@@ -54,16 +55,7 @@ def described(found):
     return {
         "name": found.name,
         **costs(found),
+        "dense": costs(found, dense=True),
         "groups": groups,
         "layers": [dataclasses.asdict(layer) for layer in found.layers],
-    }
-
-
-def costs(found):
-    """The totals of a `ModelSummary` as a dict."""
-    names = ("flops", "params", "channels")
-    return {
-        name: getattr(found, name)
-        for base in names
-        for name in (base, f"dense_{base}")
     }

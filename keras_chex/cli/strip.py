@@ -1,7 +1,7 @@
 """`keras_chex strip`: the plain model behind a wrapped one."""
 
 import keras_chex
-from keras_chex.cli.compress import written
+from keras_chex.cli.compress import costs, written
 from keras_chex.cli.files import read_model
 from keras_chex.cli.options import add_command, add_input_shape
 from keras_chex.export.staging import staged_file
@@ -38,4 +38,4 @@ def run(args):
         before = keras_chex.summary(model, args.input_shape)
         after = keras_chex.summary(plain, args.input_shape)
         plain.save(staged)
-    return written(args.output, before, after)
+    return written(args.output, costs(before, dense=True), after)

@@ -5,11 +5,14 @@ from keras_chex.callbacks.clock import Clock
 from keras_chex.callbacks.exploration import Explorer
 from keras_chex.compression.recalibration import (
     check_calibration,
-    recalibrate,
+    measure_moments,
+    normalizations,
+    shift_statistics,
 )
+from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.layers.wrapped_model import is_wrapped
 from keras_chex.surgery.strip import strip
-from keras_chex.surgery.wrap import copy_model, wrap
+from keras_chex.surgery.wrap import wrap
 
 # A run of one exploration step, which is the last one: nothing is regrown.
 AT_ONCE = Clock(interval=1, end=1, total=1)
@@ -41,10 +44,13 @@ def compress(
 
     Without training, most of the damage is often done by the statistics of
     BatchNormalization layers, which are those of sums that have lost terms.
-    `data`, a few hundred examples without labels, has them measured anew.
+    `data`, some hundred examples without labels, has them corrected: both
+    models run on them in training mode, and the statistics move as far as
+    those of the examples have moved.
 
     Args:
-        model: a built, trained model, plain or wrapped; it stays as it is.
+        model: a built, trained model; it stays as it is. A wrapped one is
+            stripped first: shares are of its active channels.
         flops: float, share of the dense model's multiply-adds that is kept.
         params: float, share of its parameters that is kept. Exactly one of
             `flops`, `params` and `sparsity` must be given.
@@ -59,8 +65,8 @@ def compress(
         exclude: layers that keep all channels they make: names, regular
             expressions, layers or layer classes.
         input_shape: shape of one example, for a model that takes any size.
-        data: examples, to measure the statistics of BatchNormalization layers
-            on: an array, or list or dict of arrays as the model takes them,
+        data: examples, to correct the statistics of BatchNormalization layers
+            by: an array, or list or dict of arrays as the model takes them,
             batch axis first; or an iterable of batches such as a
             `tf.data.Dataset`, of which labels are ignored. `None` leaves the
             statistics as they are.
@@ -113,12 +119,29 @@ def compress(
     )
     if data is not None:
         check_calibration(model)
-    wrapped = copy_model(model) if is_wrapped(model) else wrap(model)
+    plain = strip(model) if is_wrapped(model) else model
+    wrapped = wrap(plain)
     explorer = Explorer(
         wrapped, scheduler.budget, scheduler.options, exclude, input_shape
     )
     explorer.explore(AT_ONCE.end, AT_ONCE)
     small = strip(wrapped)
     if data is not None:
-        recalibrate(small, data)
+        _recalibrate(plain, wrapped, small, data)
     return small
+
+
+def _recalibrate(plain, wrapped, small, data):
+    """Corrects the statistics of `small`; uses `wrapped` up."""
+    before, after = measure_moments([plain, small], data)
+    # Stripped, a model with these moments has those of the channels that stay.
+    copies = normalizations(wrapped)
+    for layer, found in zip(copies, before, strict=True):
+        if found is not None:
+            layer.moving_mean.assign(found[0])
+            layer.moving_variance.assign(found[1])
+    kept = [
+        (read_variable(layer.moving_mean), read_variable(layer.moving_variance))
+        for layer in normalizations(strip(wrapped))
+    ]
+    shift_statistics(normalizations(small), kept, after)

@@ -1,4 +1,4 @@
-"""Measures the statistics of BatchNormalization layers anew, on examples."""
+"""Corrects the statistics of BatchNormalization layers, on examples."""
 
 import contextlib
 
@@ -40,56 +40,8 @@ class Moments:
         return mean, np.maximum(self._square / self._weight - mean**2, 0.0)
 
 
-def check_calibration(model):
-    """Raises where a model has nothing that could be measured anew."""
-    if not _normalizations(model):
-        raise ValueError(
-            "Argument `data` is for the statistics of BatchNormalization "
-            f"layers. Received: data for '{model.name}', which has none. Leave "
-            "it out."
-        )
-
-
-def recalibrate(model, data):
-    """Replaces the statistics of BatchNormalization layers by those of `data`.
-
-    Runs the model in training mode and averages over batches with equal weight
-    for every example; `momentum` has no part in it. Within a batch, every
-    layer sees what the layers before it make of the statistics of that batch,
-    as in training. Nothing but the statistics changes.
-
-    Args:
-        model: a built functional or Sequential model.
-        data: see `compress`.
-
-    Raises:
-        ValueError: If `data` holds no example, or not what the model takes.
-    """
-    layers = _normalizations(model)
-    seen = {id(layer): Moments() for layer in layers}
-    others = _other_state(model, layers)
-    with contextlib.ExitStack() as stack:
-        weight = [0]
-        for layer in layers:
-            moments = seen[id(layer)]
-            stack.enter_context(_recording(layer, moments, weight))
-        for batch in _batches(data):
-            weight[0] = len(keras.tree.flatten(batch)[0])
-            _run(model, batch)
-    for variable, value in others:
-        variable.assign(value)
-    if not weight[0]:
-        raise ValueError(
-            "Argument `data` must hold at least one example. Received: none"
-        )
-    for layer in layers:
-        found = seen[id(layer)].result()
-        if found is not None:
-            layer.moving_mean.assign(found[0])
-            layer.moving_variance.assign(found[1])
-
-
-def _normalizations(model):
+def normalizations(model):
+    """The BatchNormalization layers of a model, at any depth."""
     return [
         layer
         for layer in all_layers(model)
@@ -97,41 +49,112 @@ def _normalizations(model):
     ]
 
 
-def _other_state(model, layers):
-    """Whatever else a pass in training mode may change: seeds, counters."""
-    statistics = {
-        id(variable)
-        for layer in layers
-        for variable in (layer.moving_mean, layer.moving_variance)
-    }
-    return [
+def check_calibration(model):
+    """Raises where a model has no statistics that could be corrected."""
+    if not normalizations(model):
+        raise ValueError(
+            "Argument `data` is for the statistics of BatchNormalization "
+            f"layers. Received: data for '{model.name}', which has none. Leave "
+            "it out."
+        )
+
+
+def shift_statistics(layers, before, after):
+    """Moves statistics as far as compression has moved what layers see.
+
+    `mean + (mean' - mean'')` and `variance * variance' / variance''`, where
+    `'` is measured in the compressed model and `''` in the dense one, on the
+    same examples. The moments of `after` alone would also bring in whatever
+    sets these examples apart from the training: without the augmentation of
+    the training, that alone costs a dense ResNet-56 on CIFAR-10 1.4 points.
+
+    Args:
+        layers: list of BatchNormalization layers of the compressed model.
+        before: list of `(mean, variance)` or `None`, the channels of `layers`
+            as the dense model has them.
+        after: list likewise, of the compressed model.
+    """
+    for layer, old, new in zip(layers, before, after, strict=True):
+        if old is None or new is None:
+            continue
+        mean = read_variable(layer.moving_mean) + (new[0] - old[0])
+        ratio = (new[1] + layer.epsilon) / (old[1] + layer.epsilon)
+        variance = read_variable(layer.moving_variance) + layer.epsilon
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(
+            np.maximum(variance * ratio - layer.epsilon, 0.0)
+        )
+
+
+def measure_moments(models, data):
+    """Runs models in training mode and measures what their layers normalise.
+
+    Averages over batches with equal weight for every example; `momentum` has no
+    part in it. Within a batch, every layer sees what the layers before it make
+    of the statistics of that batch, as in training. Nothing in the models
+    changes.
+
+    Args:
+        models: list of built models that take the same inputs.
+        data: see `compress`.
+
+    Returns:
+        For each model a list with `(mean, variance)` for each layer of
+        `normalizations`; `None` for a layer that was not used.
+
+    Raises:
+        ValueError: If `data` holds no example, or not what the models take.
+    """
+    layers = [normalizations(model) for model in models]
+    seen = [[Moments() for _ in one] for one in layers]
+    examples = 0
+    for batch in _batches(data):
+        weight = len(keras.tree.flatten(batch)[0])
+        examples += weight
+        for model, own, moments in zip(models, layers, seen, strict=True):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(_unchanged(model))
+                for layer, found in zip(own, moments, strict=True):
+                    stack.enter_context(_recording(layer, found, weight))
+                _run(model, batch)
+    if not examples:
+        raise ValueError(
+            "Argument `data` must hold at least one example. Received: none"
+        )
+    return [[found.result() for found in one] for one in seen]
+
+
+@contextlib.contextmanager
+def _unchanged(model):
+    """Puts back what a pass in training mode changes: statistics, seeds."""
+    before = [
         (variable, np.copy(read_variable(variable)))
         for variable in model.variables
-        if not variable.trainable and id(variable) not in statistics
+        if not variable.trainable
     ]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
 
 
 @contextlib.contextmanager
 def _recording(layer, moments, weight):
-    """Lets a layer report the moments of every batch, call by call.
+    """Lets a layer report the moments of a batch, call by call.
 
     Without momentum, its moving statistics after a call are those of the batch.
     A frozen layer is thawed meanwhile: it would use the old ones instead.
     """
     call, momentum, trainable = layer.call, layer.momentum, layer.trainable
-    before = (
-        read_variable(layer.moving_mean),
-        read_variable(layer.moving_variance),
-    )
 
-    def recorded(*args, training=None, **kwargs):
-        outputs = call(*args, training=training, **kwargs)
-        if training:
-            moments.add(
-                read_variable(layer.moving_mean),
-                read_variable(layer.moving_variance),
-                weight[0],
-            )
+    def recorded(*args, **kwargs):
+        outputs = call(*args, **kwargs)
+        moments.add(
+            read_variable(layer.moving_mean),
+            read_variable(layer.moving_variance),
+            weight,
+        )
         return outputs
 
     layer.momentum, layer.trainable, layer.call = 0.0, True, recorded
@@ -140,8 +163,6 @@ def _recording(layer, moments, weight):
     finally:
         layer.momentum, layer.trainable = momentum, trainable
         del layer.call
-        layer.moving_mean.assign(before[0])
-        layer.moving_variance.assign(before[1])
 
 
 def _batches(data):

@@ -67,15 +67,6 @@ def wrap(model, exclude=()):
         )
     names = excluded_names(graph, exclude)
     _require_prunable(model, read_channels(model, names) if names else graph)
-    return wrap_in_place(copy_model(model), names)
-
-
-def copy_model(model):
-    """Makes a model of the same class with the same layers and values.
-
-    Raises:
-        TypeError: If its class cannot be made anew from its config.
-    """
     copy = _copy(model)
     rename_layers(copy, layer_names(model))
     try:
@@ -87,7 +78,7 @@ def copy_model(model):
             f"model is made: {error}. Build all layers from the arguments of "
             "`__init__`, and return these from `get_config`."
         ) from error
-    return copy
+    return wrap_in_place(copy, names)
 
 
 def _require_prunable(model, graph):
