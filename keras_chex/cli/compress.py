@@ -13,9 +13,9 @@ EXAMPLE = """\
   $ keras_chex compress digits.keras --flops=0.5 --data train.npy -o small.keras
 
   Keeps half of the multiply-adds. `--data` are a few hundred training examples
-  as the model takes them, without labels; they repair the statistics of
-  BatchNormalization layers, and with them most of the accuracy. Compare on your
-  test set. A few epochs of training bring back more than any option here.
+  as the model takes them, without labels; they correct the statistics of
+  BatchNormalization layers, and save much of the accuracy. Compare on your test
+  set. A few epochs of training bring back more than any option here.
 """
 
 
