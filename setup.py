@@ -48,6 +48,8 @@ EXTRAS = {
     "demo": DEMO,
     "experiments": [*DEMO, *DATASETS],
     "bench": LITERT,
+    # Figures of `keras_chex.write_report`.
+    "report": ["matplotlib>=3.7"],
     "test": TEST,
     "lint": ["ruff==0.17.6"],
     # Backbones that `make models` checks the package on.
@@ -92,4 +94,5 @@ setup(
         "threadpoolctl>=3.1",
     ],
     extras_require=EXTRAS,
+    entry_points={"console_scripts": ["keras_chex=keras_chex.cli.main:main"]},
 )

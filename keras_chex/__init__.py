@@ -1,8 +1,11 @@
 """Prunes and regrows channels of Keras models while they train (CHEX)."""
 
+# First: it decides whether TensorFlow is heard while it is imported.
+import keras_chex.cli.startup as _startup  # noqa: F401
 from keras_chex.analysis.summary import flops as flops
 from keras_chex.analysis.summary import summary as summary
 from keras_chex.callbacks.chex_scheduler import ChexScheduler as ChexScheduler
+from keras_chex.compression.compress import compress as compress
 from keras_chex.export.latency import benchmark as benchmark
 from keras_chex.export.latency import compare_latency as compare_latency
 from keras_chex.export.onnx_model import export_onnx as export_onnx
@@ -32,6 +35,7 @@ from keras_chex.layers.active import channel_groups as channel_groups
 from keras_chex.layers.active import set_active as set_active
 from keras_chex.layers.chex_wrapper import ChexWrapper as ChexWrapper
 from keras_chex.layers.wrapped_model import refresh as refresh
+from keras_chex.report.write_report import write_report as write_report
 from keras_chex.surgery.removal import remove_channels as remove_channels
 from keras_chex.surgery.strip import strip as strip
 from keras_chex.surgery.wrap import wrap as wrap

@@ -12,6 +12,11 @@ import keras_chex
 # Functions and layers with the arguments they take, in order.
 SIGNATURES = {
     "wrap": "model exclude",
+    "compress": (
+        "model flops params sparsity criterion allocation min_channels "
+        "max_channels round_to exclude input_shape data blend floor seed"
+    ),
+    "write_report": "folder model history scheduler tflite title",
     "strip": "model",
     "remove_channels": "model channels",
     "channel_groups": "model",

@@ -18,7 +18,10 @@ FLOORS = {
     "analysis": 2,
     "surgery": 3,
     "callbacks": 3,
+    "compression": 4,
     "export": 4,
+    "report": 4,
+    "cli": 5,
 }
 # What a module may import as it is loaded; the rest is for function bodies.
 LOADED = {"absl", "keras", "keras_chex", "numpy", "scipy"}
@@ -117,8 +120,8 @@ def test_folders_do_not_import_each_other_in_a_circle():
         for name, _ in imports(path, tree_of(path)):
             parts = [*name.split("."), ""]
             room = room_of(path)
-            if room and parts[0] == "keras_chex" and parts[1] in FLOORS:
-                edges[room] |= {parts[1]} - {room}
+            if room and parts[0] == "keras_chex":
+                edges[room] |= FLOORS.keys() & {*parts[1:2]} - {room}
     order = list(graphlib.TopologicalSorter(edges).static_order())
     assert set(order) == set(FLOORS)
 

@@ -1,4 +1,4 @@
-"""What the programs share: data, models, training, measurements, plots."""
+"""What the programs share: data, models, training, measurements."""
 
 import logging
 import os

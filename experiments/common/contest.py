@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import keras_chex
 
-from . import measure, plots, table
+from . import measure, table
 from .datasets import ImageSet
 from .models import slim_widths, stage_widths
 from .recipe import Recipe
@@ -54,7 +54,7 @@ class Contest:
             scheduler: a `keras_chex.ChexScheduler`.
             slim: bool, whether to train a uniformly slim network with as
                 many FLOPs as CHEX ended with.
-            title: string, heads the pictures.
+            title: string, heads the report.
 
         Returns:
             Dict from the contender's name to its results; also in
@@ -123,12 +123,12 @@ class Contest:
         return self.directory / name.lower()
 
     def finish(self, results, title):
-        """Measures latencies together; writes tables and pictures.
+        """Measures latencies together; writes tables and the report.
 
         Args:
             results: dict from the contender's name to what `enter` returned;
                 the dense one first.
-            title: string, heads the pictures.
+            title: string, heads the report.
 
         Returns:
             Dict like `results`, with `latency_ms`; also in `result.json`.
@@ -152,7 +152,6 @@ class Contest:
                 for row in rows
             ],
         )
-        self._draw(results, histories, title)
         write_json(
             self.directory / "result.json",
             {
@@ -161,25 +160,8 @@ class Contest:
                 "software": software(),
             },
         )
+        keras_chex.write_report(self.directory, title=title)
         return results
-
-    def _draw(self, results, histories, title):
-        dense = next(iter(results.values()))["flops"]
-        costs = {name: r["flops"] / dense for name, r in results.items()}
-        plots.plot_curves(
-            histories,
-            self.directory / "curves.png",
-            f"{title}: accuracy and cost while training",
-            costs,
-        )
-        for name, result in results.items():
-            if "groups" in result:
-                plots.plot_channels(
-                    histories[name],
-                    result["groups"],
-                    self.directory / "channels.png",
-                    f"{title}: active channels of every group while training",
-                )
 
 
 def report(runs, workdir):
@@ -199,8 +181,10 @@ def report(runs, workdir):
             {"contenders": by_name, "software": software()},
         )
     print(f"\n{text}\n\nwritten to {workdir}:", flush=True)
-    print("table.txt, result.json; for every seed history.csv, curves.png,")
-    print("channels.png, and model.keras, model.tflite and saved_model/")
+    print("table.txt, result.json; for every seed report.html with its")
+    print(
+        "figures, history.csv, and model.keras, model.tflite and saved_model/"
+    )
     print("of every contender", flush=True)
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import keras_chex
 
-from . import measure, plots, table
+from . import measure, table
 from .contest import software
 from .imagenet_recipe import ImagenetRecipe, accuracies, compile_model
 from .photo_pipeline import PhotoBatches
@@ -144,6 +144,8 @@ class PhotoRun:
             costs = measure.export(dense, examples, folders["dense"])
             results["dense"] = costs
         results[self.name] = self._measure(final, rows, examples)
+        if groups:
+            results[self.name]["groups"] = groups
         folders[self.name] = self.folder
         latencies = measure.latencies(folders, LATENCY_RUNS)
         for name, result in results.items():
@@ -156,9 +158,11 @@ class PhotoRun:
             "replicas": self.batches.strategy.num_replicas_in_sync,
             "software": software(),
         }
-        self._draw(rows, groups)
         write_text(self.directory / "table.txt", result_table(result) + "\n")
         write_json(self.directory / "result.json", result)
+        keras_chex.write_report(
+            self.directory, title=f"{self.batches.photos.name}, {self.name}"
+        )
         shutil.rmtree(self.folder / "backup")
         return result
 
@@ -172,21 +176,6 @@ class PhotoRun:
             "training_share": sum(shares) / len(shares),
             "train_seconds": sum(row["seconds"] for row in rows),
         }
-
-    def _draw(self, rows, groups):
-        title = f"{self.batches.photos.name}, {self.name}"
-        plots.plot_curves(
-            {self.name: rows},
-            self.directory / "curves.png",
-            f"{title}: accuracy and cost while training",
-        )
-        if groups:
-            plots.plot_channels(
-                rows,
-                groups,
-                self.directory / "channels.png",
-                f"{title}: active channels of every group while training",
-            )
 
 
 def evaluate(model, batches):

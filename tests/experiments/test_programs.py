@@ -79,7 +79,7 @@ def test_digits_smoke_run_leaves_everything_and_is_not_repeated(tmp_path):
         assert line in first.stdout
     for name in ("dense", "chex", "slim"):
         assert_contender_is_complete(tmp_path / name)
-    for name in ("channels.png", "curves.png", "table.txt"):
+    for name in ("report.html", "channels.png", "curves.png", "table.txt"):
         assert (tmp_path / name).stat().st_size > 0
 
     result = read_json(tmp_path / "result.json")

@@ -1,0 +1,1 @@
+"""Floor 4: compressing a trained model at once, without training."""

@@ -1,0 +1,1 @@
+"""Floor 4: a page about a run, with figures."""
