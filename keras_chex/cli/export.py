@@ -9,7 +9,7 @@ import keras_chex
 from keras_chex.cli.console import Outcome
 from keras_chex.cli.files import read_arrays, read_model
 from keras_chex.cli.options import add_command
-from keras_chex.report.run_data import size_of
+from keras_chex.export.engines import size_of
 
 EXAMPLE = """\
   $ keras_chex export small.keras -o small.tflite --quantize dynamic
@@ -69,7 +69,7 @@ def run(args):
     value = {"path": str(args.output), "bytes": size}
     text = f"written to {args.output}: {size:,} bytes"
     if dataclasses.is_dataclass(result):
-        text = f"{result}\n{text}"
+        text = result.describe()
         # A report may name a path.
         told = json.dumps(dataclasses.asdict(result), default=os.fspath)
         value = json.loads(told) | value

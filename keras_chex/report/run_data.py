@@ -14,6 +14,7 @@ import statistics
 import keras
 
 from keras_chex.analysis.summary import summary
+from keras_chex.export.engines import size_of
 
 FILES = ("model.keras", "model.tflite", "saved_model")
 
@@ -173,12 +174,6 @@ def layer_flops(found, dense=False):
     name = "dense_flops" if dense else "flops"
     costs = {layer.name: getattr(layer, name) for layer in found.layers}
     return {layer: cost for layer, cost in costs.items() if cost}
-
-
-def size_of(path):
-    """Bytes of a file, or of all files in a folder."""
-    files = [path] if path.is_file() else path.rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _read_json(path):

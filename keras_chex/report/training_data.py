@@ -5,8 +5,9 @@ import pathlib
 import keras
 
 from keras_chex.analysis.summary import summary
+from keras_chex.export.engines import size_of
 from keras_chex.export.latency import compare_latency
-from keras_chex.report.run_data import Network, RunData, layer_flops, size_of
+from keras_chex.report.run_data import Network, RunData, layer_flops
 
 
 def run_of(title, model=None, history=None, scheduler=None, tflite=()):

@@ -246,7 +246,8 @@ def test_export_quantizes(command, files, tmp_path):
         options = [] if mode == "float32" else ["--quantize", mode]
         done = command("export", files / "plain.keras", "-o", output, *options)
         assert done.code == 0 and done.err == ""
-        assert f"written to {output}: {output.stat().st_size:,}" in done.out
+        assert done.out.startswith(f"{output}: ")
+        assert f" {output.stat().st_size:,} bytes\n" in done.out
         sizes[mode] = output.read_bytes()
     assert sizes["float32"] != sizes["dynamic"]
 
