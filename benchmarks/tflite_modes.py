@@ -67,7 +67,7 @@ def prepared(images):
     if FLAGS.model is None:
         widths = models.stage_widths(FLAGS.width)
         model = keras_chex.wrap(models.digits_resnet(widths))
-        scheduler = keras_chex.ChexScheduler(flops=0.5, interval=1, end=0.5)
+        scheduler = keras_chex.ChexScheduler(flops=0.5, interval=5, end=0.5)
         fit(keras, model, images, FLAGS.train_epochs, FLAGS.lr, [scheduler])
         return keras_chex.strip(model)
     model = keras.saving.load_model(FLAGS.model, compile=False)
