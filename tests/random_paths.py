@@ -223,7 +223,9 @@ def reused(p, x):
     if p.pick((True, False)):
         return p.add("reuse", x, steps=steps, times=2)
     other = p.earlier()
-    size = p.shape(p.pick((x, other)))[:2]
+    # `PReLU` may have a weight for every position.
+    fixed = any(kind == "PReLU" for kind, _, _ in steps)
+    size = p.shape(x if fixed else p.pick((x, other)))[:2]
     other = matched(p, other, size + p.shape(x)[-1:])
     left, right = p.add("reuse", x, other, steps=steps)
     if p.pick((True, False)):
