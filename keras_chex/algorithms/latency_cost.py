@@ -73,16 +73,14 @@ class LatencyTerm:
                 f"Argument `times` must hold numbers of at least 0 in shape "
                 f"{shape}. Received: shape {times.shape}, {times.tolist()}"
             )
-        for axis in (0, 1):
-            times = np.maximum.accumulate(times, axis)
-        right_knots, times = _from_zero(knots[1], times)
-        left_knots, turned = _from_zero(knots[0], times.T)
+        right_knots, times = _from_zero(knots[1], _rising(times))
+        left_knots, turned = _from_zero(knots[0], _rising(times).T)
         for name, value in (
             ("left", np.asarray(self.left, float)),
             ("right", np.asarray(self.right, float)),
             ("left_knots", left_knots),
             ("right_knots", right_knots),
-            ("times", turned.T),
+            ("times", _rising(turned.T)),
         ):
             object.__setattr__(self, name, value)
 
@@ -232,6 +230,11 @@ class LatencyCost:
             [term for term in self.terms if group in term.groups]
             for group in range(self.num_groups)
         ]
+
+
+def _rising(times):
+    """The table with no time below one for fewer channels."""
+    return np.maximum.accumulate(np.maximum.accumulate(times, 0), 1)
 
 
 def _from_zero(knots, times):

@@ -5,8 +5,8 @@ import json
 import math
 import pathlib
 
-from keras_chex.analysis.latency import latency_cost
 from keras_chex.analysis.budget import prunable
+from keras_chex.analysis.latency import latency_cost
 from keras_chex.export.staging import staged_file, write_staged
 from keras_chex.graph.channels import read_channels
 from keras_chex.layers.active import read_active
@@ -41,7 +41,9 @@ class LayerTimes:
     def __post_init__(self):
         for name in ("inputs", "outputs"):
             counts = tuple(getattr(self, name))
-            rising = all(a < b for a, b in zip(counts, counts[1:], strict=False))
+            rising = all(
+                a < b for a, b in zip(counts, counts[1:], strict=False)
+            )
             if not counts or not rising or not all(map(_is_whole, counts)):
                 raise ValueError(f"`{name}` must hold rising whole numbers")
             object.__setattr__(self, name, counts)
@@ -130,6 +132,15 @@ class LatencyTable:
                     f"{name}={getattr(self, name)!r}"
                 )
 
+    def where(self):
+        """What the times belong to.
+
+        >>> LatencyTable("Cortex-A78", 2, "LiteRT 2.1", {}).where()
+        'Cortex-A78, 2 threads, LiteRT 2.1'
+        """
+        threads = "thread" if self.threads == 1 else "threads"
+        return f"{self.device}, {self.threads} {threads}, {self.runtime}"
+
     def predict(self, model, input_shape=None):
         """Latency of a network with its active channels, in milliseconds.
 
@@ -178,7 +189,13 @@ class LatencyTable:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls._from(content)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ) as error:
             raise ValueError(
                 "Argument `path` must be a JSON file that `LatencyTable.save` "
                 f"wrote. Received: path={str(path)!r}, which cannot be read: "

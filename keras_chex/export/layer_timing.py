@@ -190,7 +190,9 @@ def _knots(size, quantum, unit):
 
 def _copies(shape, inputs, outputs):
     """How often a layer has to stand in its file."""
-    rows = int(np.prod(shape.output_size if shape.kind != DENSE else shape.size))
+    rows = int(
+        np.prod(shape.output_size if shape.kind != DENSE else shape.size)
+    )
     per_output = int(np.prod(shape.kernel))
     if shape.kind != DEPTHWISE:
         per_output *= max(1, inputs // shape.groups)
