@@ -8,6 +8,10 @@ from keras_chex.callbacks.chex_scheduler import ChexScheduler as ChexScheduler
 from keras_chex.compression.compress import compress as compress
 from keras_chex.export.latency import benchmark as benchmark
 from keras_chex.export.latency import compare_latency as compare_latency
+from keras_chex.export.latency_measurement import (
+    measure_latency as measure_latency,
+)
+from keras_chex.export.latency_table import LatencyTable as LatencyTable
 from keras_chex.export.onnx_model import export_onnx as export_onnx
 from keras_chex.export.quantization_training import (
     export_qat_tflite as export_qat_tflite,

@@ -34,17 +34,26 @@ SIGNATURES = {
     "float_layers": "model",
     "export_qat_tflite": "model path representative_data metadata",
     "export_onnx": "model path opset_version representative_data",
+    "measure_latency": "model threads input_shape rounds",
     "benchmark": "path_or_model threads batch_size runs warmup memory",
     "compare_latency": "paths_or_models threads batch_size runs warmup memory",
     "ChexWrapper": "layer exclude kwargs",
     "ChexScheduler": (
         "flops params sparsity regrow interval end unit criterion sampling "
         "restore allocation min_channels round_to exclude seed verbose "
-        "schedule probability blend floor input_shape max_channels initial"
+        "schedule probability blend floor input_shape max_channels initial "
+        "latency latency_table"
     ),
 }
 # What rules are written with, and what functions return.
-TYPES = {"Axis", "Channels", "ChannelGroup", "Opaque", "Rule"}
+TYPES = {
+    "Axis",
+    "Channels",
+    "ChannelGroup",
+    "LatencyTable",
+    "Opaque",
+    "Rule",
+}
 HEAVY = {
     "matplotlib",
     "sklearn",

@@ -17,9 +17,9 @@ FLOORS = {
     "layers": 2,
     "analysis": 2,
     "surgery": 3,
+    "export": 3,
     "callbacks": 3,
     "compression": 4,
-    "export": 4,
     "report": 4,
     "cli": 5,
 }

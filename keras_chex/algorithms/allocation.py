@@ -43,7 +43,7 @@ def allocate(
             dormant ones, or `None` for a group that has none and is ranked
             like a uniform one.
         sizes: int array of shape `(groups,)`.
-        cost: `QuadraticCost`.
+        cost: `QuadraticCost` or `LatencyCost`.
         limit: number, what the widths may cost at most.
         allocation: `"bn_scale"`, `"bn_scale_raw"` or `"uniform"`; see
             `unit_priorities`.
@@ -117,7 +117,7 @@ def uniform_share(sizes, cost, limit, *, min_widths=1, max_widths=None):
 
     Args:
         sizes: int array of shape `(groups,)`.
-        cost: `QuadraticCost`.
+        cost: `QuadraticCost` or `LatencyCost`.
         limit: number.
         min_widths: int or int array of shape `(groups,)`.
         max_widths: int or int array of shape `(groups,)`; `None` for the

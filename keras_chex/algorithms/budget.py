@@ -25,7 +25,7 @@ def meet_limit(ideal, positions, grid, floors, cost, limit, tolerance):
         grid: `WidthGrid`.
         floors: int array of shape `(groups,)`, allowed widths not to go
             below.
-        cost: `QuadraticCost`.
+        cost: `QuadraticCost` or `LatencyCost`.
         limit: number, at least the cost of `floors`.
         tolerance: float; a cost of `(1 - tolerance) * limit` is good enough.
 
@@ -62,15 +62,13 @@ def _fill(start, positions, grid, cost, limit):
     completed = [
         ranks[width - 1] for ranks, width in zip(positions, raised, strict=True)
     ]
-    gradient = cost.gradient(widths)
     slack = limit - cost(widths)
     for group in np.argsort(completed, kind="stable"):
         step = raised[group] - widths[group]
-        change = cost.increase(gradient, step)[group]
+        change = cost.change(widths, group, step)
         if step and change <= slack:
             widths[group] += step
             slack -= change
-            gradient = gradient + step * cost.hessian[group]
     return widths
 
 
@@ -82,14 +80,12 @@ def _swap(widths, lowest, highest, grid, cost, limit, enough):
     widths = widths.copy()
     total = cost(widths)
     while total < enough:
-        gradient = cost.gradient(widths)
         up = np.minimum(grid.above(widths), highest) - widths
         down = np.maximum(grid.below(widths), lowest) - widths
         # one row per raised group, one column per lowered, last for none
-        change = cost.increase(gradient, up)[:, None] + np.append(
-            cost.increase(gradient, down), 0.0
+        change = np.column_stack(
+            [cost.pair_changes(widths, up, down), cost.changes(widths, up)]
         )
-        change[:, :-1] += up[:, None] * down * cost.hessian
         np.fill_diagonal(change, 0.0)
         change[(change > limit - total) | (change <= 0)] = 0.0
         raised, lowered = np.unravel_index(np.argmax(change), change.shape)
@@ -110,7 +106,7 @@ def _try_all(widths, ideal, lowest, highest, grid, cost, limit, enough):
     nearest to the ideal (relative to the sizes) are best, else those that
     cost most.
     """
-    quantum = cost.increase(cost.gradient(widths), grid.round_to)
+    quantum = cost.changes(widths, grid.round_to)
     varied, levels, combinations = [], [], 1
     for group in np.argsort(quantum, kind="stable"):
         choices = _levels(group, lowest, highest, grid)

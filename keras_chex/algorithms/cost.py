@@ -121,6 +121,28 @@ class QuadraticCost:
         """
         return step * (gradient + step * np.diagonal(self.hessian) / 2)
 
+    def change(self, widths, group, step):
+        """Cost of adding `step` units to one group."""
+        gradient = self.slope[group] + self.hessian[group] @ widths
+        return step * (gradient + step * self.hessian[group, group] / 2)
+
+    def changes(self, widths, steps):
+        """Cost of adding `steps[g]` units to each group `g` on its own."""
+        return self.increase(self.gradient(widths), steps)
+
+    def pair_changes(self, widths, up, down):
+        """Cost of adding `up[g]` units to one group and `down[h]` to another.
+
+        Returns:
+            Float64 array of shape `(groups, groups)`; the diagonal means
+            nothing.
+        """
+        gradient = self.gradient(widths)
+        changes = self.increase(gradient, up)[:, None] + self.increase(
+            gradient, down
+        )
+        return changes + up[:, None] * down * self.hessian
+
     def evaluate(self, widths):
         """Cost of each row of `widths`, shape `(..., groups)`, as float64."""
         widths = np.asarray(widths, dtype=np.float64)

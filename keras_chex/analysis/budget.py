@@ -29,13 +29,12 @@ def width_cost(graph, model, kind, input_shape=None):
     chosen = prunable(graph)
     if kind == "sparsity":
         return channel_count_cost([graph.groups[i].size for i in chosen])
-    sizes = np.array([group.size for group in graph.groups])
     rows = []
     constant = 0
     terms = weight_terms(graph, model, input_shape)
     for term in terms:
         coefficient = term.rest * (term.uses if kind == "flops" else 1)
-        sides = [_linear(graph, chosen, sizes, *axis) for axis in term.axes]
+        sides = [_linear(graph, chosen, *axis) for axis in term.axes]
         sides += [(np.zeros(len(chosen), int), 1)] * (2 - len(sides))
         if coefficient:
             rows.append((coefficient, *sides[0], *sides[1]))
@@ -50,10 +49,25 @@ def width_cost(graph, model, kind, input_shape=None):
     return QuadraticCost(*columns, constant=constant)
 
 
-def _linear(graph, chosen, sizes, role, ids):
-    """Length of a weight's axis as `counts @ widths + constant`."""
+def linear_channels(graph, chosen, ids):
+    """Number of channels as `counts @ widths + constant`.
+
+    Args:
+        graph: a `ChannelGraph`.
+        chosen: numbers of the groups that have a width; others are whole.
+        ids: int array, channel ids.
+
+    Returns:
+        `(counts, constant)`: int array of shape `(len(chosen),)`, and an int.
+    """
     counts, loose = graph.counts(ids)
+    sizes = np.array([group.size for group in graph.groups])
     frozen = np.ones(len(sizes), bool)
     frozen[chosen] = False
-    constant = loose + int((counts * sizes)[frozen].sum())
-    return role.width(counts[chosen]), role.width(constant)
+    return counts[chosen], loose + int((counts * sizes)[frozen].sum())
+
+
+def _linear(graph, chosen, role, ids):
+    """Length of a weight's axis as `counts @ widths + constant`."""
+    counts, constant = linear_channels(graph, chosen, ids)
+    return role.width(counts), role.width(constant)

@@ -70,6 +70,21 @@ class Agreement:
         return hashlib.sha256(rows[0].tobytes()).hexdigest()[:8]
 
 
+def worker_count(model):
+    """Number of processes that train a model together."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.process_count()
+    if backend != "tensorflow":
+        return 1
+    resolver = getattr(model.distribute_strategy, "cluster_resolver", None)
+    spec = None if resolver is None else resolver.cluster_spec()
+    jobs = spec.jobs if spec else ()
+    return max(1, sum(spec.num_tasks(job) for job in jobs))
+
+
 def _digits(text):
     """A text as eight integers that differ if the texts do."""
     digest = hashlib.sha256(text.encode()).digest()

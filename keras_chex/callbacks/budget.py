@@ -10,6 +10,7 @@ from keras_chex.algorithms.allocation import (
     uniform_share,
 )
 from keras_chex.analysis.budget import prunable, width_cost
+from keras_chex.analysis.latency import latency_cost
 from keras_chex.graph.exclusion import matching_names
 
 
@@ -18,14 +19,15 @@ class Budget:
     """A limit on the cost of the final model.
 
     Attributes:
-        kind: `"flops"`, `"params"` or `"sparsity"`.
+        kind: `"flops"`, `"params"`, `"sparsity"` or `"latency"`.
         value: float, as the user gave it.
-        cost: `QuadraticCost` of the prunable groups.
+        cost: `QuadraticCost` of the prunable groups, or `LatencyCost`.
         sizes: int array, units of each prunable group.
         min_widths: int array.
         max_widths: int array.
-        limit: int, highest cost allowed.
+        limit: int, highest cost allowed; nanoseconds of a latency.
         dense: int, cost of the dense model.
+        device: str, what a latency was measured on.
     """
 
     kind: str
@@ -36,6 +38,18 @@ class Budget:
     max_widths: np.ndarray
     limit: int
     dense: int
+    device: str = ""
+
+    def __str__(self):
+        """What was asked, as a share and in numbers."""
+        asked = f"{self.kind}={self.value:g}: at most "
+        if self.kind == "latency":
+            return (
+                f"{asked}{self.limit / 1e6:.3f} of {self.dense / 1e6:.3f} ms "
+                f"on {self.device}"
+            )
+        unit = "units" if self.kind == "sparsity" else self.kind
+        return f"{asked}{self.limit:,} of {self.dense:,} {unit}"
 
     def uniform_share(self):
         """Width share that meets the budget if all groups get the same."""
@@ -73,9 +87,9 @@ def check_budget(**shares):
     given = {kind: v for kind, v in shares.items() if v is not None}
     if len(given) != 1:
         raise ValueError(
-            "Exactly one of the arguments `flops`, `params` and `sparsity` "
-            f"must be given. Received: {given or 'none'}. For half of the "
-            "multiply-adds pass `flops=0.5`."
+            "Exactly one of the arguments `flops`, `params`, `sparsity` and "
+            f"`latency` must be given. Received: {given or 'none'}. For half "
+            "of the multiply-adds pass `flops=0.5`."
         )
     ((kind, value),) = given.items()
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -97,12 +111,27 @@ def make_budget(
     max_channels=None,
     round_to=1,
     input_shape=None,
+    latency_table=None,
 ):
     """Prices the model and checks that the budget can be met.
 
+    Args:
+        graph: the `ChannelGraph`.
+        model: the model it was read from.
+        kind: `"flops"`, `"params"`, `"sparsity"` or `"latency"`.
+        value: float, the share that is kept; removed for `"sparsity"`.
+        min_channels: see `ChexScheduler`.
+        max_channels: see `ChexScheduler`.
+        round_to: see `ChexScheduler`.
+        input_shape: see `ChexScheduler`.
+        latency_table: `LatencyTable`, needed for a latency.
+
+    Returns:
+        A `Budget`.
+
     Raises:
-        ValueError: If no channel can be removed, or the budget is below what
-            `min_channels` and `round_to` allow.
+        ValueError: If no channel can be removed, the budget is below what
+            `min_channels` and `round_to` allow, or the table lacks a layer.
     """
     groups = [graph.groups[i] for i in prunable(graph)]
     if not groups:
@@ -111,7 +140,10 @@ def make_budget(
             f"removed. Received: {len(graph.groups)} groups, all kept, such as "
             f"'{graph.groups[0].name}': {graph.groups[0].frozen}"
         )
-    cost = width_cost(graph, model, kind, input_shape)
+    if kind == "latency":
+        cost = latency_cost(graph, model, latency_table, input_shape)
+    else:
+        cost = width_cost(graph, model, kind, input_shape)
     sizes = np.array([group.size for group in groups])
     highest = group_bounds(groups, "max_channels", max_channels, sizes)
     lowest = group_bounds(groups, "min_channels", min_channels, 1)
@@ -136,7 +168,10 @@ def make_budget(
             f"{bound} {share:.4f} can be reached. Choose such a budget, or "
             "smaller `min_channels` and `round_to`, or exclude fewer layers."
         )
-    return Budget(kind, value, cost, sizes, lowest, highest, limit, dense)
+    device = latency_table.where() if kind == "latency" else ""
+    return Budget(
+        kind, value, cost, sizes, lowest, highest, limit, dense, device
+    )
 
 
 def group_bounds(groups, name, bounds, default):

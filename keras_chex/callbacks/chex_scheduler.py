@@ -3,6 +3,7 @@
 import keras
 
 from keras_chex.callbacks.budget import check_budget
+from keras_chex.callbacks.latency import given_table, measured_table
 from keras_chex.callbacks.options import Options
 from keras_chex.callbacks.run import Run
 
@@ -19,12 +20,13 @@ class ChexScheduler(keras.callbacks.Callback):
 
     Epoch logs: `chex/flops` and `chex/params` (shares of the dense model),
     `chex/channels` (active units of the groups that can lose some) and
-    `chex/regrown` (units brought back since the last epoch).
+    `chex/regrown` (units brought back since the last epoch). With a latency
+    budget also `chex/latency`, the predicted share of the dense latency.
 
     Args:
         flops: float, share of the dense model's multiply-adds that is kept.
         params: float, share of its parameters that is kept. Exactly one of
-            `flops`, `params` and `sparsity` must be given.
+            `flops`, `params`, `sparsity` and `latency` must be given.
         sparsity: float, share of channels that is removed.
         regrow: float, `delta_0`: the share of every group's channels that the
             first steps bring back.
@@ -63,10 +65,19 @@ class ChexScheduler(keras.callbacks.Callback):
         initial: what training starts with: `"uniform"`, the same share of
             every group (the paper's); or `"dense"`, all channels until the
             first exploration step, for a model that was trained before.
+        latency: float, share of the dense model's latency in LiteRT that is
+            kept: predicted from `latency_table`, one example, float32.
+        latency_table: `LatencyTable` or path of its JSON file, made by
+            `measure_latency` for this model, here or on another device.
+            `None` measures one when training begins (minutes), for which Keras
+            has to run on TensorFlow, in a job of one worker.
 
     Attributes:
+        latency_table: the `LatencyTable` of a latency budget; `None` before
+            it was measured.
         history: list of dicts, one per exploration step: `step` (optimizer
-            iterations), `epoch`, `flops`, `params` (shares of dense),
+            iterations), `epoch`, `flops`, `params` (shares of dense; `latency`
+            too where it is the budget),
             `widths` (`{group: active units}`), `regrown` and `fingerprint` (of
             what is active; equal on all workers).
 
@@ -118,11 +129,14 @@ class ChexScheduler(keras.callbacks.Callback):
         input_shape=None,
         max_channels=None,
         initial="uniform",
+        latency=None,
+        latency_table=None,
     ):
         super().__init__()
         self.budget = check_budget(
-            flops=flops, params=params, sparsity=sparsity
+            flops=flops, params=params, sparsity=sparsity, latency=latency
         )
+        self.latency_table = given_table(self.budget, latency_table)
         self.options = Options(
             regrow,
             interval,
@@ -167,6 +181,21 @@ class ChexScheduler(keras.callbacks.Callback):
             mean of the multiply-adds over the run, as a share of dense.
         """
         return Run(self, model, epochs, steps_per_epoch).plan
+
+    def table_for(self, model):
+        """The latency table of a run; measured now if it is needed and none.
+
+        Args:
+            model: a model with `ChexWrapper` layers.
+
+        Returns:
+            A `LatencyTable`, or `None` for a budget that is no latency.
+        """
+        if self.budget[0] == "latency" and self.latency_table is None:
+            self.latency_table = measured_table(
+                model, self.input_shape, self.options.verbose
+            )
+        return self.latency_table
 
     def start(self, model, epochs, steps_per_epoch):
         """Begins a run in a training loop written by hand.

@@ -50,9 +50,18 @@ class Explorer:
         options: `Options`.
         exclude: as in `ChexScheduler`.
         input_shape: as in `ChexScheduler`.
+        latency_table: `LatencyTable`, for a budget that is a latency.
     """
 
-    def __init__(self, model, budget, options, exclude=(), input_shape=None):
+    def __init__(
+        self,
+        model,
+        budget,
+        options,
+        exclude=(),
+        input_shape=None,
+        latency_table=None,
+    ):
         self.model = model
         self.options = options
         graph = read_channels(model)
@@ -67,12 +76,15 @@ class Explorer:
             options.max_channels,
             options.round_to,
             input_shape,
+            latency_table,
         )
         self.groups = [self.graph.groups[i] for i in prunable(self.graph)]
         self._costs = {
             kind: width_cost(self.graph, model, kind, input_shape)
             for kind in ("flops", "params")
         }
+        if self.budget.kind == "latency":
+            self._costs["latency"] = self.budget.cost
         self._wrappers = wrappers(model)
 
     @property
@@ -89,6 +101,11 @@ class Explorer:
     def state_variables(self):
         """Integer variables: what is active, and the clock."""
         return [wrapper.state_variable for wrapper in self._wrappers]
+
+    @property
+    def kinds(self):
+        """Names of the costs that `costs` gives as shares."""
+        return tuple(self._costs)
 
     def plan(self, clock):
         """Describes the run."""

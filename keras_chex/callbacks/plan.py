@@ -36,11 +36,8 @@ class Plan:
 
     def __str__(self):
         budget, clock = self.budget, self.clock
-        asked = f"{budget.kind}={budget.value:g}"
-        unit = "unit" if budget.kind == "sparsity" else budget.kind
         lines = [
-            f"Channel exploration to {asked}: at most {budget.limit:,} of "
-            f"{budget.dense:,} {unit}{'s' if unit == 'unit' else ''}.",
+            f"Channel exploration to {budget}.",
             f"Starts at {share(self.start, 1)} of the dense cost"
             + (" (dense)" if self.start == 1 else "")
             + f"; {len(clock.times)} exploration steps at {self.unit} "

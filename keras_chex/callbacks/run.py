@@ -37,6 +37,7 @@ class Run:
             options,
             scheduler.exclude,
             scheduler.input_shape,
+            scheduler.table_for(model),
         )
         self.updates = updates_per_epoch(model, steps)
         self.clock = make_clock(
@@ -125,8 +126,7 @@ class Run:
         costs = self.explorer.costs()
         regrown, self._regrown = self._regrown, 0
         return {
-            "chex/flops": costs["flops"],
-            "chex/params": costs["params"],
+            **{f"chex/{kind}": costs[kind] for kind in self.explorer.kinds},
             "chex/channels": float(costs["channels"]),
             "chex/regrown": float(regrown),
         }
@@ -155,8 +155,7 @@ class Run:
             {
                 "step": self.iterations(),
                 "epoch": self.epoch,
-                "flops": costs["flops"],
-                "params": costs["params"],
+                **{kind: costs[kind] for kind in self.explorer.kinds},
                 "widths": costs["widths"],
                 "regrown": regrown,
                 "fingerprint": fingerprint,

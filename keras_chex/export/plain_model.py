@@ -23,6 +23,15 @@ def plain_model(model):
         ValueError: If `model` has not been built.
         RuntimeError: If Keras does not run on TensorFlow.
     """
+    check_exportable(model)
+    from keras_chex.layers.wrapped_model import is_wrapped
+    from keras_chex.surgery.strip import strip
+
+    return strip(model) if is_wrapped(model) else model
+
+
+def check_exportable(model):
+    """Raises what `plain_model` raises for a model that cannot be written."""
     if not isinstance(model, keras.Model):
         raise TypeError(
             "Argument `model` must be a `keras.Model` of Keras 3. Received: "
@@ -41,10 +50,6 @@ def plain_model(model):
             "Argument `model` must be built before it is exported. Received: "
             f"the unbuilt model {model.name!r}. Call it once on a batch of data"
         )
-    from keras_chex.layers.wrapped_model import is_wrapped
-    from keras_chex.surgery.strip import strip
-
-    return strip(model) if is_wrapped(model) else model
 
 
 def compute_dtypes(model):

@@ -1,0 +1,185 @@
+"""`measure_latency`: the latency table of a network on this machine."""
+
+import importlib.metadata
+import pathlib
+import platform
+import tempfile
+
+import numpy as np
+
+from keras_chex.analysis.budget import prunable
+from keras_chex.analysis.latency import latency_cost
+from keras_chex.analysis.layer_shapes import shaped_layers
+from keras_chex.export.conversion import convert
+from keras_chex.export.latency_table import LatencyTable
+from keras_chex.export.layer_timing import (
+    clock_of,
+    find_tile,
+    layer_times,
+    median_times,
+    prepared_file,
+)
+from keras_chex.export.plain_model import check_exportable, computing_in_float32
+from keras_chex.export.saved_model import write_saved_model
+from keras_chex.graph.channels import read_channels
+from keras_chex.graph.selection import Selection
+from keras_chex.graph.shapes import call_shapes
+from keras_chex.surgery.narrowing import narrow_model
+
+# The narrow network beside which the dense one is timed as a whole.
+NARROW_SHARE, NARROW_MULTIPLE = 0.5, 8
+
+
+def measure_latency(model, threads=1, input_shape=None, rounds=15):
+    """Measures how long the layers of a network take at any width.
+
+    Every layer shape of the network is run in LiteRT by itself, at about 25
+    combinations of input and output channels. Then the whole network is run,
+    dense and with half of all channels, and tells what the layers take inside
+    it and what everything else takes. The times are those of float32 files
+    with one example. A ResNet-50 takes some minutes.
+
+    Args:
+        model: built `keras.Model`, plain or wrapped, which stays as it is.
+        threads: int, threads of the interpreter. A single one is timed by its
+            processor time, several by the wall clock: keep the machine quiet.
+        input_shape: shape of one example, for a model that takes any size.
+        rounds: int, times that each file is run; the medians count.
+
+    Returns:
+        A `LatencyTable`.
+
+    Raises:
+        ImportError: If neither LiteRT nor TensorFlow is installed.
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If a number is not a positive integer, or the model is not
+            built or has no layer to measure.
+        RuntimeError: If Keras does not run on TensorFlow, which writes the
+            file of the whole network, or LiteRT lacks an operation.
+
+    Example:
+
+    ```python
+    table = keras_chex.measure_latency(model)
+    table.save("laptop.json")
+    scheduler = keras_chex.ChexScheduler(
+        latency=0.5, latency_table="laptop.json"
+    )
+    ```
+    """
+    for argument, value in (("threads", threads), ("rounds", rounds)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"Argument `{argument}` must be a positive integer. Received: "
+                f"{argument}={value!r}"
+            )
+    check_exportable(model)
+    graph = read_channels(model)
+    layers = shaped_layers(graph, call_shapes(graph, model, input_shape))
+    if not layers:
+        raise ValueError(
+            "Argument `model` must have a convolution or a Dense layer. "
+            f"Received: '{model.name}' without any"
+        )
+    shapes = {str(layer.shape): layer.shape for layer in layers}
+    tiles, tables = {}, {}
+    for name, shape in shapes.items():
+        kernel = shape.kind, shape.kernel, shape.strides, shape.groups
+        if kernel not in tiles:
+            tiles[kernel] = find_tile(shape, threads, rounds)
+        tables[name] = layer_times(shape, tiles[kernel], threads, rounds)
+    plain = LatencyTable(processor(), threads, runtime(), tables)
+    return _calibrated(plain, graph, model, input_shape, rounds)
+
+
+def _calibrated(table, graph, model, input_shape, rounds):
+    """Fits scale and constant to the times of two whole networks."""
+    groups = [graph.groups[i] for i in prunable(graph)]
+    sizes = np.array([group.size for group in groups], int)
+    narrow = np.ceil(NARROW_SHARE * sizes / NARROW_MULTIPLE) * NARROW_MULTIPLE
+    narrow = np.minimum(narrow, sizes).astype(int)
+    with tempfile.TemporaryDirectory() as folder:
+        invocations = [
+            _network(
+                graph,
+                model,
+                {
+                    group.name: np.arange(width)
+                    for group, width in zip(groups, widths, strict=True)
+                },
+                pathlib.Path(folder) / f"{number}.tflite",
+                table.threads,
+                input_shape,
+            )
+            for number, widths in enumerate((sizes, narrow))
+        ]
+        measured = median_times(invocations, rounds, clock_of(table.threads))
+    cost = latency_cost(graph, model, table, input_shape)
+    alone = cost(sizes), cost(narrow)
+    return LatencyTable(
+        table.device,
+        table.threads,
+        table.runtime,
+        table.layers,
+        *fit_line(alone, measured),
+    )
+
+
+def fit_line(alone, measured):
+    """Scale and constant that turn sums of layers into times of networks.
+
+    Args:
+        alone: sums of the layers' times, of the dense and a narrow network.
+        measured: times of both.
+
+    Returns:
+        `(scale, constant)`. Where the two say that a narrower network is not
+        faster, or are the same, the constant is 0 and the dense one counts.
+
+    Example:
+
+    >>> fit_line((100, 40), (130, 58))
+    (1.2, 10)
+    """
+    gain = alone[0] - alone[1]
+    scale = (measured[0] - measured[1]) / gain if gain > 0 else 0.0
+    if scale <= 0:
+        return float(measured[0] / alone[0]), 0
+    return float(scale), round(measured[0] - scale * alone[0])
+
+
+def _network(graph, model, kept, path, threads, input_shape):
+    """Returns a function that runs a network with some of its channels."""
+    narrow = narrow_model(model, Selection(graph, kept))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        computing_in_float32(narrow),
+    ):
+        write_saved_model(narrow, folder)
+        path.write_bytes(convert(folder, None))
+    shapes = None
+    if input_shape is not None:
+        several = isinstance(input_shape[0], list | tuple)
+        given = input_shape if several else [input_shape]
+        shapes = [(1, *shape) for shape in given]
+    return prepared_file(path, threads, shapes)
+
+
+def runtime():
+    """Name and version of what runs `.tflite` files here."""
+    for package in ("ai-edge-litert", "tensorflow"):
+        try:
+            return f"{package} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def processor():
+    """Name of the processor."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

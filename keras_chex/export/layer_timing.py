@@ -1,0 +1,201 @@
+"""Times layers of many widths in LiteRT, and finds the tiles of its kernels."""
+
+import dataclasses
+import pathlib
+import tempfile
+import time
+
+import numpy as np
+
+from keras_chex.analysis.layer_shapes import DENSE, DEPTHWISE
+from keras_chex.export.latency_table import LayerTimes
+from keras_chex.export.layer_files import layer_file
+from keras_chex.export.litert import open_interpreter
+from keras_chex.export.quiet import quiet_stderr
+
+SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
+# Output channels that kernels may compute at once, the likeliest last.
+TILES = (1, 4, 8, 32, 16)
+# How much better than the best other tile one must explain the times.
+CLEAR = 0.9
+# Output channels at which tiles are told apart.
+PROBED = (64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 112, 116, 120, 128)
+# A file with less work holds its layer several times: multiply-adds enough
+# for the clock, and outputs (in numbers) that stay in the caches.
+LEAST_WORK = 4_000_000
+MOST_OUTPUT = 500_000
+MOST_COPIES = 16
+
+
+def clock_of(threads):
+    """The clock for files that run on so many threads.
+
+    A single thread is timed by the processor time it gets, which other
+    programs on the machine disturb far less.
+    """
+    if threads == 1 and hasattr(time, "thread_time_ns"):
+        return time.thread_time_ns
+    return time.perf_counter_ns
+
+
+def median_times(invocations, rounds, clock):
+    """Median nanoseconds of functions that run in turns, forth and back."""
+    for invoke in invocations:
+        invoke()
+    times = np.zeros((rounds, len(invocations)))
+    order = list(range(len(invocations)))
+    for row in times:
+        for index in order:
+            start = clock()
+            invocations[index]()
+            row[index] = clock() - start
+        order.reverse()
+    return np.median(times, axis=0)
+
+
+def prepared_file(path, threads, input_shapes=None):
+    """Returns a function that runs a file once on random numbers.
+
+    Args:
+        path: path of the file.
+        threads: int, threads of the interpreter.
+        input_shapes: shapes with the batch axis by which to resize the inputs;
+            `None` takes what the file says.
+    """
+    interpreter = open_interpreter(path, threads)
+    details = interpreter.get_input_details()
+    for detail, shape in zip(details, input_shapes or (), strict=False):
+        interpreter.resize_tensor_input(detail["index"], shape)
+    with quiet_stderr():
+        interpreter.allocate_tensors()
+    rng = np.random.default_rng(0)
+    for detail in interpreter.get_input_details():
+        values = rng.uniform(0.0, 1.0, detail["shape"])
+        interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
+    return interpreter.invoke
+
+
+def time_widths(shape, widths, threads, rounds):
+    """Nanoseconds of a layer at some numbers of channels.
+
+    Args:
+        shape: `LayerShape`.
+        widths: list of `(inputs, outputs)`.
+        threads: int.
+        rounds: int, times that each is run; the median counts.
+
+    Returns:
+        Float array, one entry per entry of `widths`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        invocations, counts = [], []
+        for number, (inputs, outputs) in enumerate(widths):
+            copies = _copies(shape, inputs, outputs)
+            path = pathlib.Path(folder) / f"{number}.tflite"
+            path.write_bytes(layer_file(shape, inputs, outputs, copies))
+            invocations.append(prepared_file(path, threads))
+            counts.append(copies)
+            path.unlink()
+        times = median_times(invocations, rounds, clock_of(threads))
+    return times / np.array(counts)
+
+
+def find_tile(shape, threads, rounds):
+    """How many output channels the kernel of a layer computes at once.
+
+    Args:
+        shape: `LayerShape`; its number of channels does not matter, nor does
+            the size beyond what is quick to measure.
+        threads: int.
+        rounds: int.
+
+    Returns:
+        Int, one of `TILES`.
+    """
+    if shape.groups > 1:
+        return 1  # groups have few channels each
+    small = dataclasses.replace(
+        shape,
+        inputs=64,
+        outputs=64 * (shape.multiplier if shape.kind == DEPTHWISE else 1),
+        size=tuple(min(n, 28) if n > 1 else 1 for n in shape.size),
+    )
+    widths = [(64, n) for n in PROBED]
+    if shape.kind == DEPTHWISE:
+        widths = [(n, n * small.multiplier) for n in PROBED]
+    times = time_widths(small, widths, threads, rounds)
+    return best_tile([outputs for _, outputs in widths], times)
+
+
+def best_tile(widths, times):
+    """The tile with which times are nearest to a line over padded widths.
+
+    >>> widths = np.arange(8, 33)
+    >>> best_tile(widths, 5 + 2 * np.ceil(widths / 16))
+    16
+    >>> best_tile(widths, 5 + 2 * widths)
+    1
+    """
+    widths, times = np.asarray(widths), np.asarray(times)
+    best, least = 1, np.inf
+    for tile in TILES:
+        padded = np.ceil(widths / tile) * tile
+        line = np.polynomial.Polynomial.fit(padded, times, 1)
+        error = np.square(line(padded) - times).sum()
+        if error < CLEAR * least:
+            best, least = tile, error
+    return best
+
+
+def layer_times(shape, tile, threads, rounds):
+    """Measures the table of one layer shape.
+
+    Args:
+        shape: `LayerShape`.
+        tile: int, what `find_tile` found for layers of its kind.
+        threads: int.
+        rounds: int.
+
+    Returns:
+        `LayerTimes`.
+    """
+    unit = shape.groups
+    outputs = _knots(shape.outputs, max(tile, unit), unit)
+    inputs = _knots(shape.inputs, max(4, unit), unit)
+    if shape.kind == DEPTHWISE:
+        step = shape.multiplier
+        outputs, inputs = _knots(shape.outputs, np.lcm(tile, step), step), [1]
+    if shape.inputs <= 4:
+        inputs = [shape.inputs]  # nearly always the image
+    widths = [(a, b) for a in inputs for b in outputs]
+    times = time_widths(shape, widths, threads, rounds)
+    table = np.round(times).reshape(len(inputs), len(outputs))
+    rows = tuple(tuple(map(int, row)) for row in table)
+    return LayerTimes(tuple(inputs), tuple(outputs), rows, 1, tile)
+
+
+def _knots(size, quantum, unit):
+    """Shares of a number of channels, rounded up to whole quanta.
+
+    >>> _knots(64, 16, 1), _knots(1000, 16, 1), _knots(6, 16, 2)
+    ([16, 32, 48, 64], [128, 256, 512, 752, 1008], [6])
+    """
+    quantum = int(quantum)
+    if size < quantum:
+        return [size]
+    if size % unit:
+        return [size]
+    return sorted({-(-int(size * s) // quantum) * quantum for s in SHARES})
+
+
+def _copies(shape, inputs, outputs):
+    """How often a layer has to stand in its file."""
+    rows = int(
+        np.prod(shape.output_size if shape.kind != DENSE else shape.size)
+    )
+    per_output = int(np.prod(shape.kernel))
+    if shape.kind != DEPTHWISE:
+        per_output *= max(1, inputs // shape.groups)
+    work = rows * outputs * per_output
+    wanted = min(-(-LEAST_WORK // work), MOST_OUTPUT // (rows * outputs))
+    return int(np.clip(wanted, 1, MOST_COPIES))
