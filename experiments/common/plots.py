@@ -48,8 +48,8 @@ def plot_curves(histories, path, title, costs=None):
     lower.set_xlabel("epoch")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (upper, lower):
-        _plain(axes)
-    _save(figure, path)
+        plain(axes)
+    save(figure, path)
 
 
 def plot_channels(rows, sizes, path, title):
@@ -88,9 +88,9 @@ def plot_channels(rows, sizes, path, title):
         ha="right",
         color=COLOURS[1],
     )
-    _plain(upper)
+    plain(upper)
     _heat_map(figure, lower, epochs, shares, active, sizes)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _heat_map(figure, axes, epochs, shares, active, sizes):
@@ -157,12 +157,14 @@ def _write_widths(axes, epochs, shares, active):
             )
 
 
-def _plain(axes):
+def plain(axes):
+    """Leaves of the frame what helps reading."""
     axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure, path):
+def save(figure, path):
+    """Writes a picture in one piece."""
     with replacing(path) as beside:
         figure.savefig(beside)

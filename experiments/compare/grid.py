@@ -176,7 +176,8 @@ ABLATIONS = {
         for name in ("random", "l1", "l2", "bn_scale")
     },
     "schedule": {
-        f"schedule_{name}": {"schedule": name} for name in ("linear", "constant")
+        f"schedule_{name}": {"schedule": name}
+        for name in ("linear", "constant")
     },
     "regrow": {
         f"regrow_{value:g}": {"regrow": value} for value in (0.1, 0.2, 0.5)

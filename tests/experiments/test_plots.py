@@ -42,7 +42,7 @@ def test_channels_of_all_groups_are_drawn(tmp_path):
 
 def test_widths_stand_where_they_begin(monkeypatch, tmp_path):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda f, path: figures.append(f))
+    monkeypatch.setattr(plots, "save", lambda f, path: figures.append(f))
     plots.plot_channels(history(3, ["a"]), {"a": 8}, tmp_path, "Title")
     assert isinstance(figures[0], Figure)
     texts = [text.get_text() for text in figures[0].axes[1].texts]
