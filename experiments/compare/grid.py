@@ -142,11 +142,14 @@ HEADLINE = (
     Contender("oneshot_l1", "oneshot", {"criterion": "l1"}),
     Contender("oneshot_bn_scale", "oneshot", {"criterion": "bn_scale"}),
     Contender("oneshot_css", "oneshot", {"criterion": "css"}),
+    # Cut to the budget by the first exploration step, and nothing returns.
     Contender(
-        "prune_only",
+        "prune_early",
         "chex",
         {"initial": "dense", "sampling": "none", "regrow": 0.0},
     ),
+    # The widths of CHEX over time, and nothing returns.
+    Contender("prune_gradual", "chex", {"sampling": "gradual"}),
     CHEX,
 )
 
@@ -154,7 +157,7 @@ _UNIFORM = {"allocation": "uniform"}
 # Each entry departs from the default in what it says; `chex` is the default.
 ABLATIONS = {
     "steps": {
-        "early_prune": {
+        "early_prune_uniform": {
             **_UNIFORM,
             "initial": "dense",
             "sampling": "none",
@@ -166,6 +169,7 @@ ABLATIONS = {
     "sampling": {
         "sampling_uniform": {"sampling": "uniform"},
         "sampling_none": {"sampling": "none"},
+        "prune_gradual": {"sampling": "gradual"},
     },
     "restore": {
         "restore_zeros": {"restore": "zeros"},

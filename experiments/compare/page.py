@@ -26,8 +26,8 @@ dormant channels. No choice was made by looking at it.
 units of the common standard deviation, the root mean square of both |
 | FLOPs, parameters | of the final network, as shares of the dense one |
 | training FLOPs | multiply-adds of all forward passes, with the channels \
-active at the time, as a share of what the dense network takes in as many epochs as \
-the setting has |
+active at the time, as a share of what the dense network takes in as many \
+epochs as the setting has |
 | time to dense, to slim | wall time of training without evaluation, as a \
 ratio, where both ran on equal machines; in brackets seconds of processor \
 cores. Other programs on the machine disturb wall time |

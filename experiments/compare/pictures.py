@@ -13,7 +13,8 @@ STYLES = {
     "oneshot_l1": ("#3d8b37", "^"),
     "oneshot_bn_scale": ("#77b85f", "v"),
     "oneshot_css": ("#1f5c1b", "<"),
-    "prune_only": ("#8a4fa3", "D"),
+    "prune_early": ("#8a4fa3", "D"),
+    "prune_gradual": ("#b98bc9", "d"),
     "chex": ("#0b62a4", "*"),
 }
 COSTS = (

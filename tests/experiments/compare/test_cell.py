@@ -166,7 +166,7 @@ def test_killed_cell_ends_with_the_same_record(
 
 def test_cell_of_another_setting_is_refused(places):
     other = dataclasses.replace(TOY, lr=0.1)
-    cell = dataclasses.replace(toy("prune_only"), setting=TOY)
+    cell = dataclasses.replace(toy("prune_early"), setting=TOY)
     folder = places.folder(cell)
     folder.mkdir(parents=True)
     (folder / "flags.json").write_text(

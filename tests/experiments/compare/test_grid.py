@@ -32,7 +32,8 @@ def test_headline_has_every_alternative_at_both_budgets_and_three_seeds():
             if cell.setting.name == setting
         }
         for name in (
-            *("slim", "slim_equal_training", "prune_only", "chex"),
+            *("slim", "slim_equal_training", "chex"),
+            *("prune_early", "prune_gradual"),
             *("oneshot_l1", "oneshot_bn_scale", "oneshot_css"),
         ):
             found = {run[1:] for run in runs if run[0] == name}
@@ -58,6 +59,14 @@ def test_contenders_are_known_and_explained(name):
     keras_chex.ChexScheduler(flops=0.5, **contender.options)
     as_read = {**vars(contender), "options": dict(contender.options)}
     assert explain(as_read)
+
+
+def test_a_name_means_one_contender():
+    for contender in grid.HEADLINE:
+        assert grid.CONTENDERS[contender.name] == contender
+    for variants in grid.ABLATIONS.values():
+        for name, options in variants.items():
+            assert grid.CONTENDERS[name].options == options
 
 
 def test_cells_of_several_studies_are_chosen_once():
