@@ -21,7 +21,6 @@ converted, once, into the working directory.
 """
 
 import pathlib
-import re
 
 from absl import app, flags
 
@@ -48,7 +47,9 @@ flags.DEFINE_string(
 
 def main(argv):
     del argv
-    cells = part_of(select(FLAGS.study, FLAGS.cells, FLAGS.smoke), FLAGS.part)
+    cells = part_of(
+        grid.select(FLAGS.study, FLAGS.cells, FLAGS.smoke), FLAGS.part
+    )
     workdir = pathlib.Path(FLAGS.workdir)
     places = Places(workdir, pathlib.Path(FLAGS.records or workdir / "records"))
     if FLAGS.dry_run:
@@ -58,33 +59,6 @@ def main(argv):
     for cell in left:
         print(f"{cell.name}: {state(cell, places)}")
     print(f"{len(cells) - len(left)} of {len(cells)} cells are finished")
-
-
-def select(studies, pattern, smoke):
-    """Cells of studies, none twice.
-
-    Args:
-        studies: list of names.
-        pattern: regular expression that the name of a cell has in it.
-        smoke: bool, take miniatures.
-
-    Returns:
-        List of `grid.Cell`.
-
-    Raises:
-        ValueError: If there is no such cell.
-    """
-    found = {}
-    for study in studies:
-        for cell in grid.STUDIES[study].cells():
-            if re.search(pattern, cell.name):
-                found[cell.name] = grid.smoke(cell) if smoke else cell
-    if not found:
-        raise ValueError(
-            "Flag `--cells` must be found in the name of a cell of "
-            f"{', '.join(studies)}. Received: --cells={pattern}"
-        )
-    return list(found.values())
 
 
 def show(cells, places):

@@ -7,6 +7,7 @@ share its cell.
 
 import dataclasses
 import itertools
+import re
 
 SEEDS = (0, 1, 2)
 BUDGETS = (0.5, 0.25)
@@ -291,7 +292,34 @@ STUDIES = {
 }
 
 
-def smoke(cell):
+def select(studies, pattern, smoke):
+    """Cells of studies, none twice.
+
+    Args:
+        studies: list of names.
+        pattern: regular expression that the name of a cell has in it.
+        smoke: bool, take miniatures.
+
+    Returns:
+        List of `Cell`.
+
+    Raises:
+        ValueError: If there is no such cell.
+    """
+    found = {}
+    for study in studies:
+        for cell in STUDIES[study].cells():
+            if re.search(pattern, cell.name):
+                found[cell.name] = miniature(cell) if smoke else cell
+    if not found:
+        raise ValueError(
+            "Flag `--cells` must be found in the name of a cell of "
+            f"{', '.join(studies)}. Received: --cells={pattern}"
+        )
+    return list(found.values())
+
+
+def miniature(cell):
     """The same cell in miniature, to see that everything is in place.
 
     It has epochs enough for every interval of the ablations.

@@ -4,6 +4,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ..common import plots
+from . import grid
+from .page import describe
 
 # Contenders of the headline stand out; others share the last style.
 STYLES = {
@@ -25,6 +27,49 @@ COSTS = (
     ),
     ("seconds of training", lambda line: line.mean("seconds")),
 )
+
+
+def draw(records, parent):
+    """Draws all pictures.
+
+    Args:
+        records: `statistics.Records`.
+        parent: `pathlib.Path` of the page.
+
+    Returns:
+        Dict from `(study, setting)` to a list of `(title, path from the page)`.
+    """
+    drawn = {}
+    for name, study in grid.STUDIES.items():
+        for setting in study.settings:
+            found = list(_draw(records, name, study, setting, parent))
+            if found:
+                drawn[name, setting] = found
+    return drawn
+
+
+def _draw(records, name, study, setting, parent):
+    if not name.startswith(("headline", "trial")):
+        return
+    lines = {
+        (line.contender, line.records[0]["budget"]): line
+        for budget in study.budgets
+        for line in records.lines(study, setting, budget)
+    }
+    if not lines:
+        return
+    some = describe(next(iter(lines.values())).records[0])
+    path = f"results/compare_{setting}.png"
+    plot_costs(list(lines.values()), parent / path, some)
+    yield "Accuracy against FLOPs, training FLOPs and time", path
+    for budget in study.budgets:
+        line = lines.get(("chex", budget))
+        if line is not None:
+            title = f"CHEX at {budget:.0%}: widths over time, seed "
+            title += str(line.records[0]["seed"])
+            path = f"results/compare_{setting}_widths_{budget:g}.png"
+            plot_widths(line.records[0], parent / path, title)
+            yield title, path
 
 
 def plot_costs(lines, path, title):

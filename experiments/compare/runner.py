@@ -1,7 +1,9 @@
 """Works through cells: each in a process of its own, none twice."""
 
 import multiprocessing
+import os
 import sys
+import threading
 
 from .locks import Busy, is_locked
 
@@ -103,7 +105,14 @@ def train_in_process(cell, places):
     return process.exitcode == 0
 
 
+def _end_with_parent():
+    """Ends this process when the one that started it is killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def _target(cell, places):
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Not before now: the process that waits needs no backend of Keras.
     from .cell import run_cell
 

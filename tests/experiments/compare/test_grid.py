@@ -4,7 +4,6 @@ import pytest
 
 import keras_chex
 from experiments.compare import grid
-from experiments.compare.__main__ import select
 from experiments.compare.contenders import KINDS
 from experiments.compare.page import explain
 from experiments.compare.runner import part_of
@@ -70,12 +69,12 @@ def test_a_name_means_one_contender():
 
 
 def test_cells_of_several_studies_are_chosen_once():
-    cells = select(["end", "regrow"], "seed1", smoke=False)
+    cells = grid.select(["end", "regrow"], "seed1", smoke=False)
     names = [cell.name for cell in cells]
     assert names.count("cifar16-chex-0.25-seed1") == 1
     assert all(name.endswith("seed1") for name in names)
     with pytest.raises(ValueError, match="Received: --cells=nothing"):
-        select(["end"], "nothing", smoke=False)
+        grid.select(["end"], "nothing", smoke=False)
 
 
 def test_parts_are_the_whole():
@@ -92,6 +91,6 @@ def test_a_part_that_is_none_is_refused(part):
 
 def test_miniatures_have_names_of_their_own():
     cell = grid.STUDIES["trial"].cells()[0]
-    small = grid.smoke(cell)
+    small = grid.miniature(cell)
     assert small.name == f"smoke_{cell.name}"
     assert small.setting.width < cell.setting.width

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments.compare import grid, page, render
+from experiments.compare import grid, page, pictures
 from experiments.compare.statistics import Line, Records
 
 STUDY = grid.STUDIES["headline_small"]
@@ -133,15 +133,15 @@ def test_records_of_an_ablation_alone_are_shown(tmp_path):
 
 def test_pictures_are_drawn_and_linked(directory):
     parent = directory.parents[1]
-    drawn = render.draw(Records(directory), parent)
+    drawn = pictures.draw(Records(directory), parent)
     assert list(drawn) == [("headline_small", "cifar16")]
-    pictures = drawn["headline_small", "cifar16"]
-    assert [path for _, path in pictures] == [
+    found = drawn["headline_small", "cifar16"]
+    assert [path for _, path in found] == [
         "results/compare_cifar16.png",
         "results/compare_cifar16_widths_0.25.png",
     ]
     text = page.render_page(Records(directory), drawn, "results/compare")
-    for title, path in pictures:
+    for title, path in found:
         assert (parent / path).stat().st_size > 10_000
         assert f"![{title}]({path})" in text
 
