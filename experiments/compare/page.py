@@ -17,7 +17,7 @@ python -m experiments.compare.render --records=runs/compare/records
 All contenders of a table share data, augmentation, optimizer, batch size and, \
 but where it says otherwise, the number of epochs. The accuracy is that of the \
 last epoch on the test set, by the network that is left: plain Keras, without \
-dormant channels. No choice was made by looking at it.
+dormant channels. Nothing within a run depends on it.
 
 | column | |
 |---|---|
