@@ -34,12 +34,13 @@ def hardware():
         Dict with `processor`, a string, and `devices`, a list of strings.
     """
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "devices": [str(d) for d in keras.distribution.list_devices()],
     }
 
 
-def _processor():
+def processor():
+    """Name of the processor, as precise as the system has it."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():

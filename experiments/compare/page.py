@@ -1,5 +1,6 @@
 """The page about the study: tables out of records."""
 
+from ..common.table import markdown_table
 from . import grid
 
 HEAD = """\
@@ -49,19 +50,6 @@ KINDS = {
     "oneshot": "dense for half of the epochs, pruned once, small for the rest",
     "chex": "exploration",
 }
-
-
-def markdown_table(rows):
-    """Puts rows of strings into a Markdown table, the first as headings.
-
-    >>> print(markdown_table([("a", "b"), ("1", "2")]))
-    | a | b |
-    |---|---|
-    | 1 | 2 |
-    """
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]))
-    return "\n".join(lines)
 
 
 def render_page(records, pictures, folder):

@@ -59,7 +59,7 @@ def run_all(cells, places, train):
 
     Args:
         cells: list of `grid.Cell`.
-        places: `cell.Places`.
+        places: `places.Places`.
         train: function from a cell and places that trains it, and returns
             whether it did (another process may have the cell).
 
