@@ -1,6 +1,7 @@
 """Makes the page about real models out of the records of `models.py`."""
 
 from benchmarks.model_record import DIFFERENCES
+from experiments.common.table import markdown_table
 
 STEPS = ("build", "channel_groups", "wrap", "strip")
 
@@ -88,19 +89,6 @@ def render_page(records, times=()):
         )
         parts.append(_scaling_table(times))
     return "\n".join(part.strip("\n") + "\n" for part in parts)
-
-
-def markdown_table(rows):
-    """Puts rows of strings into a Markdown table, the first as headings.
-
-    >>> print(markdown_table([("a", "b"), ("1", "2")]))
-    | a | b |
-    |---|---|
-    | 1 | 2 |
-    """
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]))
-    return "\n".join(lines)
 
 
 def _counts(records):

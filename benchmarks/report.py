@@ -15,8 +15,10 @@ def machine():
     import keras
     import tensorflow as tf
 
+    from experiments.common.software import processor
+
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "accelerators": [
             device.name for device in tf.config.list_physical_devices("GPU")
@@ -52,12 +54,3 @@ def table(rows):
         ).rstrip()
         for row in rows
     )
-
-
-def _processor():
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

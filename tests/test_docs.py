@@ -16,11 +16,15 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Before a block that is not run here; it has to say why.
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->\s*$")
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
+# Two programs that define the same flags cannot be loaded together.
+PROGRAMS = ("__main__.py", "render.py")
 
 
 def module_names():
-    for folder in ("keras_chex", "experiments/common"):
+    for folder in ("keras_chex", "experiments/common", "experiments/compare"):
         for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.name in PROGRAMS:
+                continue
             parts = path.relative_to(ROOT).with_suffix("").parts
             if parts[-1] == "__init__":
                 parts = parts[:-1]

@@ -1,13 +1,10 @@
 """One data set, one recipe, several contenders, one table."""
 
 import dataclasses
-import os
 import pathlib
-import platform
 import shutil
 
 import keras
-import tensorflow as tf
 
 import keras_chex
 
@@ -22,6 +19,7 @@ from .run_directory import (
     write_rows,
     write_text,
 )
+from .software import software
 from .training import ChannelLog, ProgressLine, train
 
 
@@ -186,14 +184,3 @@ def report(runs, workdir):
         "figures, history.csv, and model.keras, model.tflite and saved_model/"
     )
     print("of every contender", flush=True)
-
-
-def software():
-    """Versions and machine, for `result.json`."""
-    return {
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-    }

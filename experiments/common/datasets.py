@@ -140,3 +140,25 @@ def load_tfds(name, data_dir=None):
         std=std,
         flip=name in MIRRORED,
     )
+
+
+def steps_per_epoch(examples, batch_size):
+    """Full batches in one pass over the training set.
+
+    Args:
+        examples: int.
+        batch_size: int.
+
+    Returns:
+        int, at least 1.
+
+    Raises:
+        ValueError: If a batch is larger than the set.
+    """
+    if not 1 <= batch_size <= examples:
+        raise ValueError(
+            "Argument `batch_size` must be between 1 and the number of "
+            f"training examples. Received: batch_size={batch_size} for "
+            f"{examples} examples"
+        )
+    return examples // batch_size

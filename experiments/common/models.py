@@ -11,7 +11,7 @@ import bisect
 import keras
 
 STAGE_FACTORS = (1, 2, 4)
-DEPTHS = (20, 32, 44, 56)
+DEPTHS = (8, 14, 20, 32, 44, 56)
 
 
 def stage_widths(width, share=1.0):
@@ -43,11 +43,12 @@ def cifar_resnet(
     mean=(0.0,),
     std=(1.0,),
     name=None,
+    augment=None,
 ):
-    """ResNet-20, 32, 44 or 56 for small images.
+    """ResNet-20, 32, 44 or 56, and shorter ones, for small images.
 
     Args:
-        depth: int, 20, 32, 44 or 56: two convolutions in each block, an equal
+        depth: int, one of `DEPTHS`: two convolutions in each block, an equal
             number of blocks in each of the three stages, stem and classifier.
         widths: three ints, channels of each stage.
         input_shape: `(height, width, colours)`, pixels from 0 to 255.
@@ -58,6 +59,7 @@ def cifar_resnet(
         mean: floats, one for every colour or a single one, of pixels in [0, 1].
         std: likewise, the standard deviation.
         name: string, defaults to `resnet<depth>`.
+        augment: a layer that changes pixels in training, or `None`.
 
     Returns:
         A functional `keras.Model` whose outputs are logits of shape
@@ -75,13 +77,14 @@ def cifar_resnet(
             f"Argument `depth` must be one of {DEPTHS}. Received: depth={depth}"
         )
     blocks = ((depth - 2) // 6,) * 3
+    standard = standardise(mean, std)
     return _resnet(
         blocks,
         widths,
         input_shape,
         classes,
         shortcut,
-        standardise(mean, std),
+        (lambda x: standard(augment(x))) if augment else standard,
         name or f"resnet{depth}",
     )
 

@@ -11,7 +11,6 @@ import tensorflow as tf
 import keras_chex
 
 from . import measure, table
-from .contest import software
 from .imagenet_recipe import ImagenetRecipe, accuracies, compile_model
 from .photo_pipeline import PhotoBatches
 from .run_directory import (
@@ -21,6 +20,7 @@ from .run_directory import (
     write_text,
 )
 from .run_log import EventFile, SpeedLog
+from .software import software
 from .strategies import SharedStatistics, is_chief
 from .training import (
     Backup,

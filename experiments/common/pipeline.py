@@ -7,6 +7,8 @@ input costs little beside a training step on two cores.
 
 import tensorflow as tf
 
+from .datasets import steps_per_epoch
+
 
 def train_batches(
     images, labels, batch_size, seed=0, first_epoch=0, shift=0, flip=False
@@ -56,28 +58,6 @@ def train_batches(
     dataset = epochs.flat_map(epoch_batches)
     dataset = dataset.map(batch, num_parallel_calls=2, deterministic=True)
     return dataset.prefetch(4)
-
-
-def steps_per_epoch(examples, batch_size):
-    """Full batches in one pass over the training set.
-
-    Args:
-        examples: int.
-        batch_size: int.
-
-    Returns:
-        int, at least 1.
-
-    Raises:
-        ValueError: If a batch is larger than the set.
-    """
-    if not 1 <= batch_size <= examples:
-        raise ValueError(
-            "Argument `batch_size` must be between 1 and the number of "
-            f"training examples. Received: batch_size={batch_size} for "
-            f"{examples} examples"
-        )
-    return examples // batch_size
 
 
 def evaluation_batches(images, labels, batch_size=256):

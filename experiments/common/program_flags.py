@@ -44,7 +44,9 @@ def define_exploration(interval, end):
     )
     flags.DEFINE_string("criterion", "css", "Which channels stay: css, l1, ...")
     flags.DEFINE_string(
-        "sampling", "importance", "Which channels return: importance, uniform."
+        "sampling",
+        "importance",
+        "Which channels return: importance, uniform, none, gradual.",
     )
     flags.DEFINE_string(
         "restore", "mru", "Values of returning channels: mru, zeros, random."

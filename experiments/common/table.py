@@ -1,4 +1,4 @@
-"""The table at the end of an experiment: one column for every contender."""
+"""Tables: one column for every contender of an experiment, and Markdown."""
 
 import statistics
 
@@ -54,6 +54,19 @@ def results_table(results, rows=ROWS):
         padded = [first.ljust(widths[0])]
         padded += [c.rjust(w) for c, w in zip(cells, widths[1:], strict=True)]
         lines.append(" ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def markdown_table(rows):
+    """Puts rows of strings into a Markdown table, the first as headings.
+
+    >>> print(markdown_table([("a", "b"), ("1", "2")]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
     return "\n".join(lines)
 
 

@@ -6,14 +6,39 @@ import keras
 
 import keras_chex
 
-from . import pipeline
+from .datasets import steps_per_epoch
 from .recipe import compile_model
 from .run_directory import read_rows, replacing, write_rows
 
 STATE_PATTERN = "state-*.weights.h5"
 
 
-def train(model, images, recipe, directory, callbacks=(), backup_every=1):
+def tensorflow_feed(model, images, recipe, first_epoch):
+    """What `train` gives to `fit`, by `tf.data`."""
+    # Other backends may be installed without TensorFlow.
+    from . import pipeline
+
+    batches = pipeline.train_batches(
+        *images.train,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        first_epoch=first_epoch,
+        shift=recipe.shift,
+        flip=images.flip,
+    )
+    test = pipeline.evaluation_batches(*images.test)
+    return {"x": batches, "validation_data": test}
+
+
+def train(
+    model,
+    images,
+    recipe,
+    directory,
+    callbacks=(),
+    backup_every=1,
+    feed=tensorflow_feed,
+):
     """Trains a model by the recipe and leaves `history.csv` behind.
 
     The test set is scored after every epoch, for the curves alone: no decision
@@ -26,31 +51,25 @@ def train(model, images, recipe, directory, callbacks=(), backup_every=1):
         directory: `pathlib.Path` of this contender.
         callbacks: Keras callbacks, called before the history is written.
         backup_every: int, epochs between two saved states.
+        feed: function from the model, the images, the recipe and the first
+            epoch to arguments of `fit`: endless batches and validation data.
 
     Returns:
         List of dicts, the rows of `history.csv`: one for every epoch.
     """
-    steps = pipeline.steps_per_epoch(len(images.train[0]), recipe.batch_size)
+    steps = steps_per_epoch(len(images.train[0]), recipe.batch_size)
     compile_model(model, recipe, steps)
     backup = Backup(directory / "backup", backup_every)
     first_epoch = backup.restore(model)
-    batches = pipeline.train_batches(
-        *images.train,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        first_epoch=first_epoch,
-        shift=recipe.shift,
-        flip=images.flip,
-    )
+    data = feed(model, images, recipe, first_epoch)
     history = directory / "history.csv"
     stopwatch = Stopwatch()
     if first_epoch < recipe.epochs:
         model.fit(
-            batches,
+            **data,
             steps_per_epoch=steps,
             epochs=recipe.epochs,
             initial_epoch=first_epoch,
-            validation_data=pipeline.evaluation_batches(*images.test),
             callbacks=[
                 stopwatch,
                 *callbacks,
@@ -110,27 +129,32 @@ class Stopwatch(keras.callbacks.Callback):
 
     Stands first in the list of callbacks: exploration steps are made at the
     beginning of an epoch, and count.
+
+    Args:
+        clock: function that returns seconds. `time.process_time` counts the
+            work of all cores.
     """
 
-    def __init__(self):
+    def __init__(self, clock=time.perf_counter):
         super().__init__()
+        self.clock = clock
         self._before = 0.0
         self._since = None
 
     def seconds(self):
         """Seconds of training since the epoch began."""
         running = self._since is not None
-        now = time.perf_counter() - self._since if running else 0.0
+        now = self.clock() - self._since if running else 0.0
         return self._before + now
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._before, self._since = 0.0, time.perf_counter()
+        self._before, self._since = 0.0, self.clock()
 
     def on_test_begin(self, logs=None):
         self._before, self._since = self.seconds(), None
 
     def on_test_end(self, logs=None):
-        self._since = time.perf_counter()
+        self._since = self.clock()
 
 
 class HistoryFile(keras.callbacks.Callback):

@@ -24,7 +24,7 @@ from keras_chex.algorithms.regrow import (
 from keras_chex.algorithms.schedules import regrow_count
 from keras_chex.algorithms.threads import map_in_threads
 
-SAMPLINGS = ("importance", "uniform", "none")
+SAMPLINGS = ("importance", "uniform", "none", "gradual")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,7 +78,8 @@ class ExplorationResult:
         kept: tuple of bool arrays, active before and after pruning.
         regrown: tuple of bool arrays, dormant after pruning and brought back.
         widths: int array of shape `(groups,)`, the allocated widths, which
-            meet the limit. `active` is wider by what was regrown.
+            meet the limit. `active` is wider by what was regrown, or by what
+            `"gradual"` leaves for later.
         cost_before: int, cost of the units that were active.
         cost_allocated: int, cost of `widths`.
         cost_after: int, cost of `active`.
@@ -172,8 +173,10 @@ def explore(
         limit: number, cost of the final model.
         regrow_fraction: float in [0, 1].
         criterion: see `score_channels`.
-        sampling: `"importance"` (by the residuals), `"uniform"`, or `"none"`
-            (nothing is regrown; missing units are those of largest residual).
+        sampling: `"importance"` (by the residuals), `"uniform"`, `"none"`
+            (nothing is regrown; missing units are those of largest residual),
+            or `"gradual"` (likewise, and the widths are those with regrowing:
+            in the place of what would come back, the next best units stay).
         form: how residuals become probabilities, see `regrow_probabilities`.
             The columns come normalised, on which the paper's softmax is
             nearly uniform; the default does not depend on their scale.
@@ -227,12 +230,13 @@ def explore(
         regrow_fraction = 0.0
     wanted = [regrow_count(regrow_fraction, size) for size in grid.sizes]
     new_widths = np.where(wanted, grid.at_least(widths + wanted), widths)
+    pruned_to = new_widths if sampling == "gradual" else widths
 
     def decide(index):
         rng = np.random.default_rng([seed, step, index])
         return _prune_and_regrow(
             groups[index],
-            widths[index],
+            pruned_to[index],
             new_widths[index],
             criterion,
             sampling,
@@ -272,7 +276,7 @@ def _prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
         distance, form = np.zeros(kept.size), "uniform"
     else:
         distance = residuals(columns, kept, gram=gram)
-    if sampling == "none":
+    if sampling in ("none", "gradual"):
         candidates = np.where(kept, -1.0, distance)
         return kept, top_k_mask(candidates, count)
     probabilities = regrow_probabilities(distance, ~kept, form)

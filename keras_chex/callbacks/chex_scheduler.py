@@ -36,7 +36,8 @@ class ChexScheduler(keras.callbacks.Callback):
         criterion: what keeps a channel: `"css"` (column subset selection),
             `"l1"`, `"l2"`, `"bn_scale"` or `"random"`.
         sampling: how regrown channels are drawn: `"importance"`, `"uniform"`,
-            or `"none"` for no regrowing.
+            `"none"` for no regrowing, or `"gradual"`: none, and widths that
+            fall as slowly as with it.
         restore: values of regrown channels: `"mru"` (most recently used),
             `"zeros"` or `"random"`.
         allocation: how widths are shared between groups: `"bn_scale"`,

@@ -72,7 +72,7 @@ def draw_curves(histories, title, costs=None):
     lower.set_xlabel("epoch")
     _whole_numbers(lower)
     for axes in (upper, lower):
-        _plain(axes)
+        plain(axes)
     return figure
 
 
@@ -123,7 +123,7 @@ def draw_channels(rows, sizes, title):
         ha="right",
         color=COLOURS[1],
     )
-    _plain(upper)
+    plain(upper)
     _heat_map(figure, lower, epochs, shares, active, sizes)
     return figure
 
@@ -225,7 +225,7 @@ def draw_flops(layers, title):
     axes.legend(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False
     )
-    _plain(axes, "x")
+    plain(axes, "x")
     axes.tick_params(axis="y", length=0)
     return figure
 
@@ -288,7 +288,7 @@ def _percent(axis):
     axis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _plain(axes, grid="y"):
+def plain(axes, grid="y"):
     axes.grid(axis=grid, color="#e5e5e5", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -139,6 +139,19 @@ def test_without_sampling_nothing_is_regrown():
     assert not result.regrown[0].any()
 
 
+def test_gradual_pruning_has_the_widths_of_regrowing_and_exchanges_nothing():
+    group = make_group(24, active=np.arange(24) < 18)
+    options = {"regrow_fraction": 0.2}
+    result = single(group, 10, sampling="gradual", **options)
+    drawn = single(group, 10, **options)
+    assert result.active[0].sum() == drawn.active[0].sum() == 10 + 5
+    assert result.cost_allocated == drawn.cost_allocated
+    assert not result.regrown[0].any()
+    live = group.columns[:, :18]
+    expected = np.flatnonzero(column_subset(live, 15))
+    np.testing.assert_array_equal(np.flatnonzero(result.kept[0]), expected)
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_missing_units_come_back_from_the_dormant(sampling):
     active = np.arange(24) < 6
@@ -147,7 +160,7 @@ def test_missing_units_come_back_from_the_dormant(sampling):
     np.testing.assert_array_equal(result.kept[0], active)
     assert result.active[0].sum() == 10
     assert (result.active[0] & active).sum() == 6
-    if sampling == "none":
+    if sampling in ("none", "gradual"):
         order = np.argsort(-residuals(group.columns, active))
         assert set(np.flatnonzero(result.regrown[0])) == set(order[:4])
 
@@ -278,7 +291,7 @@ def test_arguments_are_left_as_they_were():
         (
             {"sampling": "softmax"},
             r"^Argument `sampling` must be one of \['importance', 'uniform', "
-            r"'none'\]. Received: sampling='softmax'$",
+            r"'none', 'gradual'\]. Received: sampling='softmax'$",
         ),
         (
             {"form": "cubic"},

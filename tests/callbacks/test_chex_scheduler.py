@@ -189,6 +189,7 @@ def test_every_criterion_trains(option):
     [
         {"sampling": "uniform"},
         {"sampling": "none"},
+        {"sampling": "gradual"},
         {"restore": "zeros"},
         {"restore": "random"},
         {"allocation": "uniform"},

@@ -1,0 +1,49 @@
+"""Versions and machine, for the results of a run."""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+
+import keras
+
+PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+
+
+def software():
+    """What a result was computed with.
+
+    Returns:
+        Dict of strings and numbers. The backend of Keras has its version
+        under its own name.
+    """
+    backend = keras.backend.backend()
+    return {
+        "keras": keras.__version__,
+        PACKAGES[backend]: importlib.metadata.version(PACKAGES[backend]),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+
+
+def hardware():
+    """Names the processor and the devices that Keras sees.
+
+    Returns:
+        Dict with `processor`, a string, and `devices`, a list of strings.
+    """
+    return {
+        "processor": processor(),
+        "devices": [str(d) for d in keras.distribution.list_devices()],
+    }
+
+
+def processor():
+    """Name of the processor, as precise as the system has it."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

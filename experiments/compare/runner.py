@@ -1,0 +1,122 @@
+"""Works through cells: each in a process of its own, none twice."""
+
+import multiprocessing
+import os
+import sys
+import threading
+
+from .locks import Busy, is_locked
+
+BUSY = 75
+
+
+def part_of(cells, part):
+    """Every n-th cell, for machines that share no directory.
+
+    Args:
+        cells: list.
+        part: string, `"2/3"` for the second of three parts.
+
+    Raises:
+        ValueError: If `part` is no such string.
+
+    Example:
+
+    >>> part_of(["a", "b", "c", "d"], "2/3")
+    ['b']
+    """
+    first, _, count = part.partition("/")
+    valid = first.isdigit() and count.isdigit()
+    if not valid or not 1 <= int(first) <= int(count):
+        raise ValueError(
+            "Flag `--part` must be two numbers such as 1/3. "
+            f"Received: --part={part}"
+        )
+    return cells[int(first) - 1 :: int(count)]
+
+
+def state(cell, places):
+    """`"finished"`, `"running"`, `"interrupted"`, `"waiting"` or `"open"`.
+
+    A waiting cell needs another that is not finished.
+    """
+    if places.record(cell).exists():
+        return "finished"
+    if is_locked(places.lock(cell)):
+        return "running"
+    if cell.needed and not places.record(cell.needed).exists():
+        return "waiting"
+    if (places.folder(cell) / "history.csv").exists():
+        return "interrupted"
+    return "open"
+
+
+def run_all(cells, places, train):
+    """Trains all cells that can be trained now.
+
+    Passes over those that are left are made as long as one more gets done,
+    because a cell may need a later one.
+
+    Args:
+        cells: list of `grid.Cell`.
+        places: `places.Places`.
+        train: function from a cell and places that trains it, and returns
+            whether it did (another process may have the cell).
+
+    Returns:
+        List of cells that are not finished: they wait, or another process
+        has them.
+    """
+    left, before = list(cells), None
+    while left and len(left) != before:
+        before, later = len(left), []
+        for cell in left:
+            if places.record(cell).exists():
+                continue
+            if state(cell, places) in ("waiting", "running"):
+                later.append(cell)
+            elif not train(cell, places):
+                later.append(cell)
+        left = later
+    return left
+
+
+def train_in_process(cell, places):
+    """Trains a cell in a new process.
+
+    TensorFlow keeps memory of every function it ever traced, and CHEX traces
+    a new one whenever widths change.
+
+    Returns:
+        Bool: whether it was trained here.
+
+    Raises:
+        RuntimeError: If the process failed.
+    """
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_target, args=(cell, places), daemon=True)
+    process.start()
+    process.join()
+    if process.exitcode not in (0, BUSY):
+        raise RuntimeError(
+            f"Cell {cell.name} ended with exit code {process.exitcode}; "
+            "its own message stands above. Start again to go on with it"
+        )
+    return process.exitcode == 0
+
+
+def _end_with_parent():
+    """Ends this process when the one that started it is killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _target(cell, places):
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Not before now: the process that waits needs no backend of Keras.
+    from .cell import run_cell
+
+    try:
+        run_cell(cell, places)
+    except Busy:
+        sys.exit(BUSY)
