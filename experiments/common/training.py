@@ -32,25 +32,57 @@ def train(model, images, recipe, directory, callbacks=(), backup_every=1):
     """
     steps = pipeline.steps_per_epoch(len(images.train[0]), recipe.batch_size)
     compile_model(model, recipe, steps)
+
+    def batches(first_epoch):
+        return pipeline.train_batches(
+            *images.train,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            first_epoch=first_epoch,
+            shift=recipe.shift,
+            flip=images.flip,
+        )
+
+    return fit(
+        model,
+        batches,
+        pipeline.evaluation_batches(*images.test),
+        (recipe.epochs, steps),
+        directory,
+        callbacks,
+        backup_every,
+    )
+
+
+def fit(
+    model, batches, evaluation, length, directory, callbacks=(), backup_every=1
+):
+    """Trains a compiled model on any batches, from where it was interrupted.
+
+    Args:
+        model: a compiled `keras.Model`.
+        batches: function from the epoch to begin with to an endless dataset.
+        evaluation: dataset that is scored after every epoch.
+        length: two ints, epochs and the steps in each.
+        directory: as for `train`, like the arguments after it.
+        callbacks: likewise.
+        backup_every: likewise.
+
+    Returns:
+        As `train`.
+    """
+    epochs, steps = length
     backup = Backup(directory / "backup", backup_every)
     first_epoch = backup.restore(model)
-    batches = pipeline.train_batches(
-        *images.train,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        first_epoch=first_epoch,
-        shift=recipe.shift,
-        flip=images.flip,
-    )
     history = directory / "history.csv"
     stopwatch = Stopwatch()
-    if first_epoch < recipe.epochs:
+    if first_epoch < epochs:
         model.fit(
-            batches,
+            batches(first_epoch),
             steps_per_epoch=steps,
-            epochs=recipe.epochs,
+            epochs=epochs,
             initial_epoch=first_epoch,
-            validation_data=pipeline.evaluation_batches(*images.test),
+            validation_data=evaluation,
             callbacks=[
                 stopwatch,
                 *callbacks,
