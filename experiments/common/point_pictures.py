@@ -23,13 +23,15 @@ def plot_predictions(task, predicted, path, title):
     """
     shown = chosen_clouds(task.test.labels, list(predicted.values()))
     lines = -(-len(shown) // COLUMNS)
-    figure = Figure(figsize=(10, 0.8 + 3.1 * lines), dpi=110)
+    figure = Figure(figsize=(10, 0.8 + 2.9 * lines), dpi=110)
     figure.suptitle(title, x=0.03, ha="left", fontsize=12, fontweight="bold")
     for place, index in enumerate(shown, start=1):
         axes = figure.add_subplot(lines, COLUMNS, place, projection="3d")
         _draw_cloud(axes, task.test[index], task.vertical)
         truth = task.test.labels[index]
-        axes.set_title(task.classes[truth], fontsize=10, y=0.97)
+        across = np.ptp(task.test[index], axis=0).max()
+        heading = f"{task.classes[truth]} ({across:.1f} across)"
+        axes.set_title(heading, fontsize=10, y=0.97)
         for line, (name, labels) in enumerate(predicted.items()):
             axes.text2D(
                 0.5,
@@ -41,7 +43,7 @@ def plot_predictions(task, predicted, path, title):
                 color=RIGHT if labels[index] == truth else WRONG,
             )
     top = 1 - 0.45 / figure.get_figheight()
-    figure.subplots_adjust(0.02, 0.06, 0.98, top, 0.05, 0.22)
+    figure.subplots_adjust(0.02, 0.06, 0.98, top, 0.05, 0.16)
     with replacing(path) as beside:
         figure.savefig(beside)
 
@@ -86,13 +88,6 @@ def _draw_cloud(axes, points, vertical):
     reach = np.ptp(points, axis=0).max() / 2 or 1.0
     limits = np.stack([middle - reach, middle + reach], axis=1)
     axes.set(xlim=limits[0], ylim=limits[1], zlim=limits[2])
-    axes.set_box_aspect((1, 1, 1), zoom=1.15)
+    axes.set_box_aspect((1, 1, 1), zoom=1.0)
     axes.view_init(elev=18, azim=-60)
-    # One bar for the size; the axes themselves would hide the points.
     axes.set_axis_off()
-    low = limits[:, 0]
-    bar = 10.0 ** np.floor(np.log10(reach))
-    axes.plot(
-        [low[0], low[0] + bar], [low[1]] * 2, [low[2]] * 2, color="#555555"
-    )
-    axes.text(*low, f"{bar:g}", fontsize=7, color="#555555", va="top")
