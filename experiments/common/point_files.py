@@ -31,7 +31,9 @@ class Clouds:
         """Makes `Clouds` of a sequence of arrays of shape `(points, 3)`."""
         sizes = [0, *(len(a) for a in arrays)]
         return cls(
-            np.concatenate([np.zeros((0, 3)), *arrays]).astype("float32"),
+            np.concatenate(
+                [np.zeros((0, 3), "float32"), *arrays], dtype="float32"
+            ),
             np.cumsum(sizes),
             np.asarray(labels, "int32"),
         )
@@ -270,23 +272,25 @@ def read_off(path):
         ValueError: If the file is no OFF file, or ends too early.
     """
     text = pathlib.Path(path).read_text(encoding="utf-8")
-    lines = [line.partition("#")[0].split() for line in text.splitlines()]
-    words = [line for line in lines if line]
-    if not words or not words[0][0].startswith("OFF"):
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    magic, *lines = [line for line in lines if line] or [""]
+    if not magic.startswith("OFF"):
         raise ValueError(
             f"An OFF file must begin with `OFF`. Received: {path} with "
             f"{text[:12]!r}"
         )
-    words[0][0] = words[0][0].removeprefix("OFF")
-    counts, *body = [line for line in words if line != [""]]
+    rows = [line.split() for line in (magic.removeprefix("OFF"), *lines)]
     try:
-        vertex_count, face_count = map(int, [n for n in counts if n][:2])
-        vertices = np.array([x[:3] for x in body[:vertex_count]], float)
-        faces = body[vertex_count : vertex_count + face_count]
+        counts, *rows = [row for row in rows if row]
+        vertex_count, face_count = map(int, counts[:2])
+        vertices = np.array([x[:3] for x in rows[:vertex_count]], float)
+        faces = rows[vertex_count : vertex_count + face_count]
         triangles = [corners for face in faces for corners in _triangles(face)]
-        if len(faces) < face_count or not triangles:
-            raise ValueError(f"{len(faces)} faces")
-        return vertices, np.array(triangles).reshape(-1, 3)
+        triangles = np.array(triangles, int).reshape(-1, 3)
+        missing = triangles.max(initial=0) >= len(vertices)
+        if missing or len(faces) < face_count:
+            raise ValueError(f"{len(vertices)} vertices, {len(faces)} faces")
+        return vertices, triangles
     except ValueError as error:
         raise ValueError(
             "An OFF file must hold as many vertices and faces as it says. "
@@ -314,10 +318,18 @@ def sample_surface(vertices, triangles, count, rng):
 
     Returns:
         float32 array of shape `(count, 3)`.
+
+    Raises:
+        ValueError: If the mesh has no area.
     """
     first, second, third = np.moveaxis(vertices[triangles], 1, 0)
     sides = second - first, third - first
     areas = np.linalg.norm(np.cross(*sides), axis=-1)
+    if not areas.sum() > 0:
+        raise ValueError(
+            "Argument `triangles` must cover an area. Received: "
+            f"{len(areas)} triangles of area {areas.sum()} in all"
+        )
     chosen = rng.choice(len(areas), size=count, p=areas / areas.sum())
     # A point of the parallelogram, folded back into its first half.
     steps = rng.uniform(size=(2, count))

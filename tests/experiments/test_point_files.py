@@ -155,6 +155,7 @@ def test_points_lie_evenly_on_the_surface(tmp_path):
         (CUBE.replace("4 3 0 4 7\n", "4 3 0\n"), "as many vertices and faces"),
         (CUBE.replace("4 3 0 4 7\n", ""), "as many vertices and faces"),
         (CUBE.replace("8 6 0", "8 six 0"), "as many vertices and faces"),
+        (CUBE.replace("3 0 4 7", "3 0 4 8"), "as many vertices and faces"),
     ],
 )
 def test_broken_meshes_are_refused(text, match, tmp_path):
@@ -162,6 +163,14 @@ def test_broken_meshes_are_refused(text, match, tmp_path):
     path.write_text(text)
     with pytest.raises(ValueError, match=match):
         point_files.read_off(path)
+
+
+def test_a_mesh_without_area_has_no_points():
+    rng = np.random.default_rng(0)
+    line = np.array([[0.0, 0, 0], [1.0, 0, 0], [2.0, 0, 0]])
+    for triangles in (np.zeros((0, 3), int), np.array([[0, 1, 2]])):
+        with pytest.raises(ValueError, match="must cover an area. Received"):
+            point_files.sample_surface(line, triangles, 5, rng)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from experiments.common import table
+from experiments.common.point_contest import ROWS
 from experiments.common.run_directory import read_json
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -38,6 +40,16 @@ def test_data_must_be_named(tmp_path):
     assert refused.returncode != 0
     assert "Flag --data must be given, or --smoke" in refused.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_page_shows_the_measured_numbers():
+    measured = read_json(ROOT / "docs" / "results" / "pointcloud_sydney.json")
+    runs = {
+        name: found if isinstance(found, list) else [found]
+        for name, found in measured["contenders"].items()
+    }
+    page = (ROOT / "docs" / "pointcloud.md").read_text(encoding="utf-8")
+    assert table.results_table(runs, ROWS) in page
 
 
 @pytest.mark.large
