@@ -35,6 +35,7 @@ class Contest:
         recipe: a `Recipe`.
         backup_every: int, epochs between two saved states.
         report_every: int, epochs between two printed lines.
+        latency_runs: int, timed inferences of each exported model.
     """
 
     directory: pathlib.Path
@@ -42,6 +43,7 @@ class Contest:
     recipe: Recipe
     backup_every: int = 1
     report_every: int = 1
+    latency_runs: int = 400
 
     def run(self, build, width, scheduler, slim, title):
         """Trains the dense network, CHEX and, if wanted, a slim one.
@@ -95,14 +97,7 @@ class Contest:
         if scheduler is not None:
             model = keras_chex.wrap(model)
             callbacks = [scheduler, ChannelLog(), *callbacks]
-        rows = train(
-            model,
-            self.images,
-            self.recipe,
-            folder,
-            callbacks,
-            self.backup_every,
-        )
+        rows = self.train(model, folder, callbacks)
         result = {"train_seconds": sum(row["seconds"] for row in rows)}
         if scheduler is not None:
             result["groups"] = {
@@ -111,10 +106,25 @@ class Contest:
                 if group.frozen is None
             }
             model = keras_chex.strip(model)
-        result |= measure.export_and_measure(model, self.images, folder)
+        result |= self.measure(model, folder)
         write_json(folder / "result.json", result)
         shutil.rmtree(folder / "backup")
         return result
+
+    def train(self, model, folder, callbacks):
+        """Trains a model; returns the rows of its history."""
+        return train(
+            model,
+            self.images,
+            self.recipe,
+            folder,
+            callbacks,
+            self.backup_every,
+        )
+
+    def measure(self, model, folder):
+        """Exports a plain trained model; returns what it does and costs."""
+        return measure.export_and_measure(model, self.images, folder)
 
     def folder(self, name):
         """Where the files of one contender lie."""
@@ -133,7 +143,7 @@ class Contest:
         """
         folders = {name: self.folder(name) for name in results}
         print("latency of the exported models", flush=True)
-        measured = measure.latencies(folders)
+        measured = measure.latencies(folders, self.latency_runs)
         results = {
             name: {**result, "latency_ms": measured[name]}
             for name, result in results.items()
@@ -162,16 +172,17 @@ class Contest:
         return results
 
 
-def report(runs, workdir):
+def report(runs, workdir, rows=table.ROWS):
     """Prints the table of one or several runs and says where the files are.
 
     Args:
         runs: list of dicts, one for every seed, as `Contest.finish` returns.
         workdir: path of the run directory.
+        rows: tuple, the lines of the table, as for `results_table`.
     """
     names = runs[0]
     by_name = {name: [run[name] for run in runs] for name in names}
-    text = table.results_table(by_name)
+    text = table.results_table(by_name, rows)
     write_text(workdir / "table.txt", text + "\n")
     if len(runs) > 1:
         write_json(

@@ -32,17 +32,8 @@ def train_batches(
     Raises:
         ValueError: If a batch is larger than the set.
     """
-    count = len(images)
-    steps = steps_per_epoch(count, batch_size)
+    chosen_batches = index_batches(len(images), batch_size, seed, first_epoch)
     images, labels = tf.constant(images), tf.constant(labels)
-
-    def epoch_batches(epoch):
-        noise = tf.random.stateless_uniform([count], [seed, epoch])
-        order = tf.argsort(noise)[: steps * batch_size]
-        batches = tf.data.Dataset.from_tensor_slices(
-            tf.reshape(order, [steps, batch_size])
-        )
-        return batches.enumerate(epoch * steps)
 
     def batch(step, chosen):
         x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
@@ -53,11 +44,40 @@ def train_batches(
             x = random_flip(x, keys[1])
         return tf.ensure_shape(x, [batch_size, *images.shape[1:]]), y
 
-    # The largest number of epochs keeps `epoch * steps` within int64.
-    epochs = tf.data.Dataset.range(first_epoch, 2**31)
-    dataset = epochs.flat_map(epoch_batches)
-    dataset = dataset.map(batch, num_parallel_calls=2, deterministic=True)
+    dataset = chosen_batches.map(
+        batch, num_parallel_calls=2, deterministic=True
+    )
     return dataset.prefetch(4)
+
+
+def index_batches(count, batch_size, seed=0, first_epoch=0):
+    """An endless dataset of which examples make up each batch.
+
+    Args:
+        count: int, number of examples.
+        batch_size: int; the incomplete batch of every epoch is left out.
+        seed: int, decides the order.
+        first_epoch: int, the epoch in which the dataset begins.
+
+    Returns:
+        `tf.data.Dataset` of `(step, int tensor of shape (batch_size,))`, steps
+        counted from epoch 0.
+
+    Raises:
+        ValueError: If a batch is larger than the set.
+    """
+    steps = steps_per_epoch(count, batch_size)
+
+    def epoch_batches(epoch):
+        noise = tf.random.stateless_uniform([count], [seed, epoch])
+        order = tf.argsort(noise)[: steps * batch_size]
+        batches = tf.data.Dataset.from_tensor_slices(
+            tf.reshape(order, [steps, batch_size])
+        )
+        return batches.enumerate(epoch * steps)
+
+    # The largest number of epochs keeps `epoch * steps` within int64.
+    return tf.data.Dataset.range(first_epoch, 2**31).flat_map(epoch_batches)
 
 
 def evaluation_batches(images, labels, batch_size=256):

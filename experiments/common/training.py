@@ -59,16 +59,41 @@ def train(
     """
     steps = steps_per_epoch(len(images.train[0]), recipe.batch_size)
     compile_model(model, recipe, steps)
+    return fit(
+        model,
+        lambda first_epoch: feed(model, images, recipe, first_epoch),
+        (recipe.epochs, steps),
+        directory,
+        callbacks,
+        backup_every,
+    )
+
+
+def fit(model, data, length, directory, callbacks=(), backup_every=1):
+    """Trains a compiled model on any batches, from where it was interrupted.
+
+    Args:
+        model: a compiled `keras.Model`.
+        data: function from the epoch to begin with to arguments of `fit`:
+            endless batches and validation data.
+        length: two ints, epochs and the steps in each.
+        directory: as for `train`, like the arguments after it.
+        callbacks: likewise.
+        backup_every: likewise.
+
+    Returns:
+        As `train`.
+    """
+    epochs, steps = length
     backup = Backup(directory / "backup", backup_every)
     first_epoch = backup.restore(model)
-    data = feed(model, images, recipe, first_epoch)
     history = directory / "history.csv"
     stopwatch = Stopwatch()
-    if first_epoch < recipe.epochs:
+    if first_epoch < epochs:
         model.fit(
-            **data,
+            **data(first_epoch),
             steps_per_epoch=steps,
-            epochs=recipe.epochs,
+            epochs=epochs,
             initial_epoch=first_epoch,
             callbacks=[
                 stopwatch,

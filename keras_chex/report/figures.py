@@ -289,6 +289,7 @@ def _percent(axis):
 
 
 def plain(axes, grid="y"):
+    """Leaves of the frame what helps reading."""
     axes.grid(axis=grid, color="#e5e5e5", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
