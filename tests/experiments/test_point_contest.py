@@ -16,12 +16,13 @@ from experiments.common.point_pipeline import Augmentation, PointBatches
 from experiments.common.point_recipe import PointRecipe, compile_model
 from experiments.common.run_directory import read_json, read_rows
 
-RECIPE = PointRecipe(epochs=3, batch_size=8, lr=3e-3)
+RECIPE = PointRecipe(epochs=2, batch_size=8, lr=3e-3)
 
 
 def build():
-    groupings = point_models.make_groupings((8, 4), (0.6, 1.2), (4, 4), 0.1)
-    return point_models.pointnet2(24, 4, groupings, (16,), 0.1)
+    # PointNet++ takes three times as long to compile; the program's test has
+    # it.
+    return point_models.pointnet(24, 4, (8, 16), (12,), (), 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def finished(tmp_path_factory):
         draws=2,
     )
     scheduler = keras_chex.ChexScheduler(
-        flops=0.5, regrow=0.2, interval=1, end=0.7, verbose=0
+        flops=0.5, regrow=0.2, interval=1, end=1, verbose=0
     )
     return race, race.run(build, scheduler, "Shapes")
 
@@ -77,11 +78,8 @@ def test_all_files_are_there(finished, folder):
     race, _ = finished
     for name in ("model.tflite", "saved_model/saved_model.pb"):
         assert (folder / name).stat().st_size > 0
-    assert [row["epoch"] for row in read_rows(folder / "history.csv")] == [
-        1,
-        2,
-        3,
-    ]
+    rows = read_rows(folder / "history.csv")
+    assert [row["epoch"] for row in rows] == [1, 2]
     for name in ("curves.png", "channels.png", "clouds.png", "result.json"):
         assert (race.directory / name).stat().st_size > 0
 
