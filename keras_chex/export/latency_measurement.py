@@ -14,9 +14,9 @@ from keras_chex.export.conversion import convert
 from keras_chex.export.latency_table import LatencyTable
 from keras_chex.export.layer_timing import (
     clock_of,
+    fast_times,
     find_tile,
     layer_times,
-    median_times,
     prepared_file,
 )
 from keras_chex.export.plain_model import check_exportable, computing_in_float32
@@ -44,7 +44,7 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
         threads: int, threads of the interpreter. A single one is timed by its
             processor time, several by the wall clock: keep the machine quiet.
         input_shape: shape of one example, for a model that takes any size.
-        rounds: int, times that each file is run; the medians count.
+        rounds: int, times that each file is run; the fast runs count.
 
     Returns:
         A `LatencyTable`.
@@ -87,7 +87,7 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
         kernel = shape.kind, shape.kernel, shape.strides, shape.groups
         if kernel not in tiles:
             tiles[kernel] = find_tile(shape, threads, rounds)
-        tables[name] = layer_times(shape, tiles[kernel], threads, rounds)
+        tables[name] = layer_times(shape, *tiles[kernel], threads, rounds)
     plain = LatencyTable(processor(), threads, runtime(), tables)
     return _calibrated(plain, graph, model, input_shape, rounds)
 
@@ -113,7 +113,7 @@ def _calibrated(table, graph, model, input_shape, rounds):
             )
             for number, widths in enumerate((sizes, narrow))
         ]
-        measured = median_times(invocations, rounds, clock_of(table.threads))
+        measured = fast_times(invocations, rounds, clock_of(table.threads))
     cost = latency_cost(graph, model, table, input_shape)
     alone = cost(sizes), cost(narrow)
     return LatencyTable(
