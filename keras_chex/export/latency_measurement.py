@@ -18,6 +18,7 @@ from keras_chex.export.layer_timing import (
     find_tile,
     layer_times,
     prepared_file,
+    reference_time,
 )
 from keras_chex.export.plain_model import check_exportable, computing_in_float32
 from keras_chex.export.saved_model import write_saved_model
@@ -83,11 +84,14 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
         )
     shapes = {str(layer.shape): layer.shape for layer in layers}
     tiles, tables = {}, {}
+    unit_time = reference_time(threads, rounds)
     for name, shape in shapes.items():
         kernel = shape.kind, shape.kernel, shape.strides, shape.groups
         if kernel not in tiles:
             tiles[kernel] = find_tile(shape, threads, rounds)
-        tables[name] = layer_times(shape, *tiles[kernel], threads, rounds)
+        tables[name] = layer_times(
+            shape, *tiles[kernel], unit_time, threads, rounds
+        )
     plain = LatencyTable(processor(), threads, runtime(), tables)
     return _calibrated(plain, graph, model, input_shape, rounds)
 

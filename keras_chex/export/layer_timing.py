@@ -7,19 +7,27 @@ import time
 
 import numpy as np
 
-from keras_chex.analysis.layer_shapes import DENSE, DEPTHWISE
+from keras_chex.analysis.layer_shapes import (
+    CONVOLUTION,
+    DENSE,
+    DEPTHWISE,
+    LayerShape,
+)
 from keras_chex.export.latency_table import LayerTimes
 from keras_chex.export.layer_files import layer_file
 from keras_chex.export.litert import open_interpreter
 from keras_chex.export.quiet import quiet_stderr
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
-# Output channels that kernels may compute at once, the likeliest last.
-TILES = (1, 4, 8, 32, 16)
 # A narrow layer has a kernel of half the tile if that is so much faster.
 HALF = 0.75
-# How much better than the best other tile one must explain the times.
-CLEAR = 0.9
+# Output channels that kernels may compute at once, the likeliest first, and how
+# much better another must explain the times.
+TILES = (16, 8, 32, 4, 1)
+CLEAR = 0.6
+# What every set of files is timed beside: a machine's speed drifts by more
+# than layers of neighbouring widths differ by.
+REFERENCE = LayerShape(CONVOLUTION, 64, 64, (14, 14), (3, 3), padding="same")
 # Output channels at which tiles are told apart.
 PROBED = (64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 112, 116, 120, 128)
 # A file with less work holds its layer several times: multiply-adds enough
@@ -83,7 +91,7 @@ def prepared_file(path, threads, input_shapes=None):
 
 
 def time_widths(shape, widths, threads, rounds):
-    """Nanoseconds of a layer at some numbers of channels.
+    """Times of a layer at some numbers of channels.
 
     Args:
         shape: `LayerShape`.
@@ -92,19 +100,34 @@ def time_widths(shape, widths, threads, rounds):
         rounds: int, times that each is run.
 
     Returns:
-        Float array, one entry per entry of `widths`.
+        Float array, one entry per entry of `widths`, in multiples of what the
+        reference takes meanwhile.
     """
+    reference = _prepared(
+        REFERENCE, REFERENCE.inputs, REFERENCE.outputs, threads
+    )
+    prepared = [_prepared(shape, *pair, threads) for pair in widths]
+    invocations, counts = zip(reference, *prepared, strict=True)
+    times = fast_times(invocations, rounds, clock_of(threads))
+    times = times / np.array(counts)
+    return times[1:] / times[0]
+
+
+def reference_time(threads, rounds):
+    """Nanoseconds of the layer in whose multiples others are measured."""
+    invoke, copies = _prepared(
+        REFERENCE, REFERENCE.inputs, REFERENCE.outputs, threads
+    )
+    return fast_times([invoke], rounds, clock_of(threads))[0] / copies
+
+
+def _prepared(shape, inputs, outputs, threads):
+    """Returns a function that runs a layer some times, and how often."""
+    copies = _copies(shape, inputs, outputs)
     with tempfile.TemporaryDirectory() as folder:
-        invocations, counts = [], []
-        for number, (inputs, outputs) in enumerate(widths):
-            copies = _copies(shape, inputs, outputs)
-            path = pathlib.Path(folder) / f"{number}.tflite"
-            path.write_bytes(layer_file(shape, inputs, outputs, copies))
-            invocations.append(prepared_file(path, threads))
-            counts.append(copies)
-            path.unlink()
-        times = fast_times(invocations, rounds, clock_of(threads))
-    return times / np.array(counts)
+        path = pathlib.Path(folder) / "layer.tflite"
+        path.write_bytes(layer_file(shape, inputs, outputs, copies))
+        return prepared_file(path, threads), copies
 
 
 def find_tile(shape, threads, rounds):
@@ -151,7 +174,7 @@ def best_tile(widths, times):
     1
     """
     widths, times = np.asarray(widths), np.asarray(times)
-    best, least = 1, np.inf
+    best, least = None, np.inf
     for tile in TILES:
         padded = np.ceil(widths / tile) * tile
         line = np.polynomial.Polynomial.fit(padded, times, 1)
@@ -161,13 +184,14 @@ def best_tile(widths, times):
     return best
 
 
-def layer_times(shape, tile, least, threads, rounds):
+def layer_times(shape, tile, least, unit_time, threads, rounds):
     """Measures the table of one layer shape.
 
     Args:
         shape: `LayerShape`.
         tile: int, what `find_tile` found for layers of its kind.
         least: int, the same.
+        unit_time: float, nanoseconds of the reference.
         threads: int.
         rounds: int.
 
@@ -185,7 +209,7 @@ def layer_times(shape, tile, least, threads, rounds):
     if 1 < least < outputs[0]:
         outputs = [least, *outputs]
     widths = [(a, b) for a in inputs for b in outputs]
-    times = time_widths(shape, widths, threads, rounds)
+    times = unit_time * time_widths(shape, widths, threads, rounds)
     table = np.round(times).reshape(len(inputs), len(outputs))
     rows = tuple(tuple(map(int, row)) for row in table)
     return LayerTimes(tuple(inputs), tuple(outputs), rows, 1, tile, least)

@@ -93,16 +93,16 @@ def test_every_layer_file_holds_all_channels_of_its_table(monkeypatch):
 
     monkeypatch.setattr(layer_timing, "time_widths", time_widths)
     shape = LayerShape("convolution", 12, 100, groups=3)
-    times = layer_timing.layer_times(shape, 1, 1, threads=1, rounds=1)
+    times = layer_timing.layer_times(shape, 1, 1, 1.0, 1, 1)
     assert times.inputs == (12,)
     assert all(a % 3 == 0 and b % 3 == 0 for a, b in asked)
     times = layer_timing.layer_times(
-        LayerShape("convolution", 3, 64), 32, 16, threads=1, rounds=1
+        LayerShape("convolution", 3, 64), 32, 16, 2.0, 1, 1
     )
     assert times.inputs == (3,)
     assert times.outputs == (16, 32, 64)
     assert (times.output_tile, times.output_least) == (32, 16)
-    assert times.nanoseconds == ((48, 96, 192),)
+    assert times.nanoseconds == ((96, 192, 384),)
 
 
 def test_tiles_are_found_in_the_times(monkeypatch):
