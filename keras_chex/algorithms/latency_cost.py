@@ -33,7 +33,7 @@ class LatencyTerm:
         left_tile: int, input channels are rounded up to multiples of it.
         right_tile: int, the same for output channels.
         right_least: int, output channels up to it count as so many, though
-            they are no whole tile.
+            they are no whole tile; 1 for whole tiles only.
 
     Raises:
         ValueError: If shapes differ, knots do not rise, or a time is negative.
@@ -259,7 +259,8 @@ def _place(knots, channels, tile, least=1):
     """The knot at or below, and the share of the way to the next."""
     channels = np.asarray(channels, float)
     padded = np.ceil(channels / tile - 1e-9) * tile
-    padded = np.where(channels <= least, np.minimum(padded, least), padded)
+    if least > 1:
+        padded = np.where(channels <= least, least, padded)
     padded = np.clip(padded, knots[0], knots[-1])
     index = np.searchsorted(knots, padded, side="right") - 1
     above = np.minimum(index + 1, knots.size - 1)
