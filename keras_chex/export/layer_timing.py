@@ -27,6 +27,8 @@ TILES = (16, 8, 32, 4, 1)
 CLEAR = 0.6
 # What every set of files is timed beside: a machine's speed drifts by more
 # than layers of neighbouring widths differ by.
+# Next to nothing to compute: what starting LiteRT takes.
+EMPTY = LayerShape(DENSE, 1, 1)
 REFERENCE = LayerShape(CONVOLUTION, 64, 64, (14, 14), (3, 3), padding="same")
 # Output channels at which tiles are told apart.
 PROBED = (64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 112, 116, 120, 128)
@@ -34,7 +36,7 @@ PROBED = (64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 112, 116, 120, 128)
 # for the clock, and outputs (in numbers) that stay in the caches.
 LEAST_WORK = 4_000_000
 MOST_OUTPUT = 500_000
-MOST_COPIES = 16
+MOST_COPIES = 32
 
 
 def clock_of(threads):
@@ -106,10 +108,11 @@ def time_widths(shape, widths, threads, rounds):
     reference = _prepared(
         REFERENCE, REFERENCE.inputs, REFERENCE.outputs, threads
     )
+    empty, _ = _prepared(EMPTY, 1, 1, threads, copies=1)
     prepared = [_prepared(shape, *pair, threads) for pair in widths]
     invocations, counts = zip(reference, *prepared, strict=True)
-    times = fast_times(invocations, rounds, clock_of(threads))
-    times = times / np.array(counts)
+    times = fast_times([empty, *invocations], rounds, clock_of(threads))
+    times = np.maximum(times[1:] - times[0], 1) / np.array(counts)
     return times[1:] / times[0]
 
 
@@ -121,9 +124,9 @@ def reference_time(threads, rounds):
     return fast_times([invoke], rounds, clock_of(threads))[0] / copies
 
 
-def _prepared(shape, inputs, outputs, threads):
+def _prepared(shape, inputs, outputs, threads, copies=None):
     """Returns a function that runs a layer some times, and how often."""
-    copies = _copies(shape, inputs, outputs)
+    copies = copies or _copies(shape, inputs, outputs)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "layer.tflite"
         path.write_bytes(layer_file(shape, inputs, outputs, copies))
