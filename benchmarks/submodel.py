@@ -3,6 +3,11 @@
 import numpy as np
 
 import keras_chex
+from keras_chex.analysis.budget import prunable, width_cost
+from keras_chex.callbacks.budget import make_budget
+from keras_chex.graph.channels import read_channels
+from keras_chex.graph.selection import Selection
+from keras_chex.surgery.narrowing import narrow_model
 
 
 def uniform_submodel(model, flops, round_to=1, seed=0):
@@ -43,4 +48,62 @@ def uniform_submodel(model, flops, round_to=1, seed=0):
 
 
 def _width(size, share, round_to):
-    return min(size, max(1, round(share * size / round_to)) * round_to)
+    return int(min(size, max(1, round(share * size / round_to)) * round_to))
+
+
+def budget_submodel(model, kind, value, round_to=1, latency_table=None):
+    """Cuts a model to a budget, with widths as equal as the budget allows.
+
+    Args:
+        model: a plain model.
+        kind: `"flops"` or `"latency"`.
+        value: float, share that is kept.
+        round_to: int, widths are multiples of this.
+        latency_table: `LatencyTable` for a latency.
+
+    Returns:
+        `(narrow model, share)`: a plain model, and the share of the cost that
+        it has.
+    """
+    graph = read_channels(model)
+    budget = make_budget(
+        graph,
+        model,
+        kind,
+        value,
+        round_to=round_to,
+        latency_table=latency_table,
+    )
+    widths = budget.uniform_widths(round_to)
+    return _narrow(model, graph, widths), budget.cost(widths) / budget.dense
+
+
+def scaled_submodel(model, flops, multiple=8):
+    """Multiplies all widths by one factor, as a narrower network is designed.
+
+    Args:
+        model: a plain model.
+        flops: float, share of the FLOPs to come nearest to.
+        multiple: int, every width is a multiple of this.
+
+    Returns:
+        `(narrow model, share)` as `budget_submodel` does.
+    """
+    graph = read_channels(model)
+    cost = width_cost(graph, model, "flops")
+    sizes = np.array([graph.groups[i].size for i in prunable(graph)])
+    dense = cost(sizes)
+    choices = [
+        [_width(size, factor, multiple) for size in sizes]
+        for factor in np.linspace(0.05, 1, 381)
+    ]
+    widths = min(choices, key=lambda w: abs(cost(w) / dense - flops))
+    return _narrow(model, graph, np.array(widths)), cost(widths) / dense
+
+
+def _narrow(model, graph, widths):
+    kept = {
+        graph.groups[i].name: np.arange(width)
+        for i, width in zip(prunable(graph), widths, strict=True)
+    }
+    return narrow_model(model, Selection(graph, kept))

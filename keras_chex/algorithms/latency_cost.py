@@ -32,6 +32,8 @@ class LatencyTerm:
         times: array of shape `(n, m)`, nanoseconds.
         left_tile: int, input channels are rounded up to multiples of it.
         right_tile: int, the same for output channels.
+        right_least: int, output channels up to it count as so many, though
+            they are no whole tile; 1 for whole tiles only.
 
     Raises:
         ValueError: If shapes differ, knots do not rise, or a time is negative.
@@ -46,6 +48,7 @@ class LatencyTerm:
     times: np.ndarray
     left_tile: int = 1
     right_tile: int = 1
+    right_least: int = 1
 
     def __post_init__(self):
         times = np.asarray(self.times, dtype=np.float64)
@@ -100,7 +103,9 @@ class LatencyTerm:
     def time(self, inputs, outputs):
         """Whole nanoseconds for arrays of input and output channels."""
         row, down = _place(self.left_knots, inputs, self.left_tile)
-        column, across = _place(self.right_knots, outputs, self.right_tile)
+        column, across = _place(
+            self.right_knots, outputs, self.right_tile, self.right_least
+        )
         row, column = np.broadcast_arrays(row, column)
         below = np.minimum(row + 1, self.left_knots.size - 1)
         beside = np.minimum(column + 1, self.right_knots.size - 1)
@@ -250,9 +255,12 @@ def _from_zero(knots, times):
     return np.append(0.0, knots), np.column_stack([start, times])
 
 
-def _place(knots, channels, tile):
+def _place(knots, channels, tile, least=1):
     """The knot at or below, and the share of the way to the next."""
-    padded = np.ceil(np.asarray(channels, float) / tile - 1e-9) * tile
+    channels = np.asarray(channels, float)
+    padded = np.ceil(channels / tile - 1e-9) * tile
+    if least > 1:
+        padded = np.where(channels <= least, least, padded)
     padded = np.clip(padded, knots[0], knots[-1])
     index = np.searchsorted(knots, padded, side="right") - 1
     above = np.minimum(index + 1, knots.size - 1)

@@ -59,6 +59,7 @@ def latency_cost(graph, model, table, input_shape=None):
                 table.scale * np.array(times.nanoseconds),
                 times.input_tile,
                 times.output_tile,
+                times.output_least,
             )
         )
     return LatencyCost(terms, len(chosen), table.constant)

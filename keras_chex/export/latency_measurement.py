@@ -14,10 +14,11 @@ from keras_chex.export.conversion import convert
 from keras_chex.export.latency_table import LatencyTable
 from keras_chex.export.layer_timing import (
     clock_of,
+    fast_times,
     find_tile,
     layer_times,
-    median_times,
     prepared_file,
+    reference_time,
 )
 from keras_chex.export.plain_model import check_exportable, computing_in_float32
 from keras_chex.export.saved_model import write_saved_model
@@ -44,7 +45,7 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
         threads: int, threads of the interpreter. A single one is timed by its
             processor time, several by the wall clock: keep the machine quiet.
         input_shape: shape of one example, for a model that takes any size.
-        rounds: int, times that each file is run; the medians count.
+        rounds: int, times that each file is run; the fast runs count.
 
     Returns:
         A `LatencyTable`.
@@ -83,11 +84,14 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
         )
     shapes = {str(layer.shape): layer.shape for layer in layers}
     tiles, tables = {}, {}
+    unit_time = reference_time(threads, rounds)
     for name, shape in shapes.items():
         kernel = shape.kind, shape.kernel, shape.strides, shape.groups
         if kernel not in tiles:
             tiles[kernel] = find_tile(shape, threads, rounds)
-        tables[name] = layer_times(shape, tiles[kernel], threads, rounds)
+        tables[name] = layer_times(
+            shape, *tiles[kernel], unit_time, threads, rounds
+        )
     plain = LatencyTable(processor(), threads, runtime(), tables)
     return _calibrated(plain, graph, model, input_shape, rounds)
 
@@ -113,7 +117,7 @@ def _calibrated(table, graph, model, input_shape, rounds):
             )
             for number, widths in enumerate((sizes, narrow))
         ]
-        measured = median_times(invocations, rounds, clock_of(table.threads))
+        measured = fast_times(invocations, rounds, clock_of(table.threads))
     cost = latency_cost(graph, model, table, input_shape)
     alone = cost(sizes), cost(narrow)
     return LatencyTable(

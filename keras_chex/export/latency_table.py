@@ -27,6 +27,8 @@ class LayerTimes:
             for every entry of `inputs`.
         input_tile: int, the kernel rounds input channels up to multiples.
         output_tile: int, the same for output channels.
+        output_least: int, output channels up to it take as long as so many:
+            half a tile, where there is a smaller kernel for narrow layers.
 
     Raises:
         ValueError: If a field is of another kind.
@@ -37,6 +39,7 @@ class LayerTimes:
     nanoseconds: tuple
     input_tile: int = 1
     output_tile: int = 1
+    output_least: int = 1
 
     def __post_init__(self):
         for name in ("inputs", "outputs"):
@@ -57,7 +60,7 @@ class LayerTimes:
         if not all(_is_number(t) and t >= 0 for row in rows for t in row):
             raise ValueError("`nanoseconds` must hold numbers of at least 0")
         object.__setattr__(self, "nanoseconds", rows)
-        for name in ("input_tile", "output_tile"):
+        for name in ("input_tile", "output_tile", "output_least"):
             if not _is_whole(getattr(self, name)):
                 raise ValueError(f"`{name}` must be a whole number above 0")
 

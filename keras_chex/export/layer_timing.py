@@ -7,24 +7,36 @@ import time
 
 import numpy as np
 
-from keras_chex.analysis.layer_shapes import DENSE, DEPTHWISE
+from keras_chex.analysis.layer_shapes import (
+    CONVOLUTION,
+    DENSE,
+    DEPTHWISE,
+    LayerShape,
+)
 from keras_chex.export.latency_table import LayerTimes
 from keras_chex.export.layer_files import layer_file
 from keras_chex.export.litert import open_interpreter
 from keras_chex.export.quiet import quiet_stderr
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
-# Output channels that kernels may compute at once, the likeliest last.
-TILES = (1, 4, 8, 32, 16)
-# How much better than the best other tile one must explain the times.
-CLEAR = 0.9
+# A narrow layer has a kernel of half the tile if that is so much faster.
+HALF = 0.75
+# Output channels that kernels may compute at once, the likeliest first, and how
+# much better another must explain the times.
+TILES = (16, 8, 32, 4, 1)
+CLEAR = 0.6
+# What every set of files is timed beside: a machine's speed drifts by more
+# than layers of neighbouring widths differ by.
+# Next to nothing to compute: what starting LiteRT takes.
+EMPTY = LayerShape(DENSE, 1, 1)
+REFERENCE = LayerShape(CONVOLUTION, 64, 64, (14, 14), (3, 3), padding="same")
 # Output channels at which tiles are told apart.
 PROBED = (64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 112, 116, 120, 128)
 # A file with less work holds its layer several times: multiply-adds enough
 # for the clock, and outputs (in numbers) that stay in the caches.
 LEAST_WORK = 4_000_000
 MOST_OUTPUT = 500_000
-MOST_COPIES = 16
+MOST_COPIES = 32
 
 
 def clock_of(threads):
@@ -38,8 +50,13 @@ def clock_of(threads):
     return time.perf_counter_ns
 
 
-def median_times(invocations, rounds, clock):
-    """Median nanoseconds of functions that run in turns, forth and back."""
+def fast_times(invocations, rounds, clock):
+    """Nanoseconds of functions that run in turns, forth and back.
+
+    What disturbs a run only makes it longer, by half and more where another
+    program shares the core. So the time counts that a tenth of the runs stays
+    below, not the median.
+    """
     for invoke in invocations:
         invoke()
     times = np.zeros((rounds, len(invocations)))
@@ -50,7 +67,7 @@ def median_times(invocations, rounds, clock):
             invocations[index]()
             row[index] = clock() - start
         order.reverse()
-    return np.median(times, axis=0)
+    return np.percentile(times, 10, axis=0)
 
 
 def prepared_file(path, threads, input_shapes=None):
@@ -76,28 +93,44 @@ def prepared_file(path, threads, input_shapes=None):
 
 
 def time_widths(shape, widths, threads, rounds):
-    """Nanoseconds of a layer at some numbers of channels.
+    """Times of a layer at some numbers of channels.
 
     Args:
         shape: `LayerShape`.
         widths: list of `(inputs, outputs)`.
         threads: int.
-        rounds: int, times that each is run; the median counts.
+        rounds: int, times that each is run.
 
     Returns:
-        Float array, one entry per entry of `widths`.
+        Float array, one entry per entry of `widths`, in multiples of what the
+        reference takes meanwhile.
     """
+    reference = _prepared(
+        REFERENCE, REFERENCE.inputs, REFERENCE.outputs, threads
+    )
+    empty, _ = _prepared(EMPTY, 1, 1, threads, copies=1)
+    prepared = [_prepared(shape, *pair, threads) for pair in widths]
+    invocations, counts = zip(reference, *prepared, strict=True)
+    times = fast_times([empty, *invocations], rounds, clock_of(threads))
+    times = np.maximum(times[1:] - times[0], 1) / np.array(counts)
+    return times[1:] / times[0]
+
+
+def reference_time(threads, rounds):
+    """Nanoseconds of the layer in whose multiples others are measured."""
+    invoke, copies = _prepared(
+        REFERENCE, REFERENCE.inputs, REFERENCE.outputs, threads
+    )
+    return fast_times([invoke], rounds, clock_of(threads))[0] / copies
+
+
+def _prepared(shape, inputs, outputs, threads, copies=None):
+    """Returns a function that runs a layer some times, and how often."""
+    copies = copies or _copies(shape, inputs, outputs)
     with tempfile.TemporaryDirectory() as folder:
-        invocations, counts = [], []
-        for number, (inputs, outputs) in enumerate(widths):
-            copies = _copies(shape, inputs, outputs)
-            path = pathlib.Path(folder) / f"{number}.tflite"
-            path.write_bytes(layer_file(shape, inputs, outputs, copies))
-            invocations.append(prepared_file(path, threads))
-            counts.append(copies)
-            path.unlink()
-        times = median_times(invocations, rounds, clock_of(threads))
-    return times / np.array(counts)
+        path = pathlib.Path(folder) / "layer.tflite"
+        path.write_bytes(layer_file(shape, inputs, outputs, copies))
+        return prepared_file(path, threads), copies
 
 
 def find_tile(shape, threads, rounds):
@@ -110,21 +143,28 @@ def find_tile(shape, threads, rounds):
         rounds: int.
 
     Returns:
-        Int, one of `TILES`.
+        `(tile, least)`: one of `TILES`, and half of it where layers that
+        narrow have a kernel of their own, else 1.
     """
     if shape.groups > 1:
-        return 1  # groups have few channels each
+        return 1, 1  # groups have few channels each
     small = dataclasses.replace(
         shape,
         inputs=64,
         outputs=64 * (shape.multiplier if shape.kind == DEPTHWISE else 1),
         size=tuple(min(n, 28) if n > 1 else 1 for n in shape.size),
     )
-    widths = [(64, n) for n in PROBED]
+    widths = np.array([*PROBED, 4, 8, 16, 32])
     if shape.kind == DEPTHWISE:
-        widths = [(n, n * small.multiplier) for n in PROBED]
-    times = time_widths(small, widths, threads, rounds)
-    return best_tile([outputs for _, outputs in widths], times)
+        widths *= small.multiplier
+    pairs = [(64, int(n)) for n in widths]
+    times = time_widths(small, pairs, threads, rounds)
+    wide = len(PROBED)
+    tile = best_tile(widths[:wide], times[:wide])
+    narrow = dict(zip(widths[wide:].tolist(), times[wide:], strict=True))
+    half = tile // 2
+    faster = half in narrow and narrow[half] < HALF * narrow[tile]
+    return tile, half if faster else 1
 
 
 def best_tile(widths, times):
@@ -137,7 +177,7 @@ def best_tile(widths, times):
     1
     """
     widths, times = np.asarray(widths), np.asarray(times)
-    best, least = 1, np.inf
+    best, least = None, np.inf
     for tile in TILES:
         padded = np.ceil(widths / tile) * tile
         line = np.polynomial.Polynomial.fit(padded, times, 1)
@@ -147,12 +187,14 @@ def best_tile(widths, times):
     return best
 
 
-def layer_times(shape, tile, threads, rounds):
+def layer_times(shape, tile, least, unit_time, threads, rounds):
     """Measures the table of one layer shape.
 
     Args:
         shape: `LayerShape`.
         tile: int, what `find_tile` found for layers of its kind.
+        least: int, the same.
+        unit_time: float, nanoseconds of the reference.
         threads: int.
         rounds: int.
 
@@ -160,30 +202,30 @@ def layer_times(shape, tile, threads, rounds):
         `LayerTimes`.
     """
     unit = shape.groups
-    outputs = _knots(shape.outputs, max(tile, unit), unit)
-    inputs = _knots(shape.inputs, max(4, unit), unit)
     if shape.kind == DEPTHWISE:
-        step = shape.multiplier
-        outputs, inputs = _knots(shape.outputs, np.lcm(tile, step), step), [1]
-    if shape.inputs <= 4:
+        inputs, unit = [1], shape.multiplier
+    elif shape.inputs <= 4:
         inputs = [shape.inputs]  # nearly always the image
+    else:
+        inputs = _knots(shape.inputs, np.lcm(4, unit))
+    outputs = _knots(shape.outputs, np.lcm(tile, unit))
+    if 1 < least < outputs[0]:
+        outputs = [least, *outputs]
     widths = [(a, b) for a in inputs for b in outputs]
-    times = time_widths(shape, widths, threads, rounds)
+    times = unit_time * time_widths(shape, widths, threads, rounds)
     table = np.round(times).reshape(len(inputs), len(outputs))
     rows = tuple(tuple(map(int, row)) for row in table)
-    return LayerTimes(tuple(inputs), tuple(outputs), rows, 1, tile)
+    return LayerTimes(tuple(inputs), tuple(outputs), rows, 1, tile, least)
 
 
-def _knots(size, quantum, unit):
+def _knots(size, quantum):
     """Shares of a number of channels, rounded up to whole quanta.
 
-    >>> _knots(64, 16, 1), _knots(1000, 16, 1), _knots(6, 16, 2)
+    >>> _knots(64, 16), _knots(1000, 16), _knots(6, 16)
     ([16, 32, 48, 64], [128, 256, 512, 752, 1008], [6])
     """
     quantum = int(quantum)
     if size < quantum:
-        return [size]
-    if size % unit:
         return [size]
     return sorted({-(-int(size * s) // quantum) * quantum for s in SHARES})
 

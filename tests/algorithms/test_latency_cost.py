@@ -64,6 +64,14 @@ def test_widths_are_rounded_up_to_tiles():
     assert [cost([w]) for w in (1, 8, 9, 16)] == [10, 10, 30, 30]
 
 
+def test_narrow_layers_may_have_a_kernel_of_half_the_tile():
+    term = LatencyTerm(
+        [0], 3, [1], 0, [3], [4, 8, 16], [[5, 10, 20]], 1, 8, right_least=4
+    )
+    cost = LatencyCost([term], 1)
+    assert [cost([w]) for w in (1, 4, 5, 8, 9)] == [5, 5, 10, 10, 20]
+
+
 def test_noise_does_not_make_a_wider_layer_faster():
     term = LatencyTerm([0], 3, [1], 0, [3], [8, 16, 24], [[10, 30, 20]])
     assert LatencyCost([term], 1)([24]) == 30

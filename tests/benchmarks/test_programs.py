@@ -120,3 +120,29 @@ def test_exploration_share_is_projected(tmp_path):
         "retrace test",
     }
     assert "share of exploration:" in printed
+
+
+@pytest.mark.large
+def test_round_to_compares_with_a_uniform_network(tmp_path):
+    result, printed = run_program(
+        *("round_to", tmp_path, "--models=MobileNetV2", "--image_size=32"),
+        *("--flops=0.5", "--round_to=8", "--modes=float32", "--runs=3"),
+    )
+    dense, rounded, uniform = result["files"]
+    assert dense["speedup"] == 1
+    assert rounded["flops"] <= 0.5
+    assert uniform["at_equal_flops"] == pytest.approx(1)
+    assert "| network, widths |" in printed
+
+
+@pytest.mark.large
+def test_latency_budget_compares_prediction_and_file(tmp_path):
+    result, printed = run_program(
+        *("latency_budget", tmp_path, "--models=MobileNetV2"),
+        *("--image_size=32", "--round_to=16", "--runs=3", "--rounds=3"),
+    )
+    (network,) = result["networks"]
+    (case,) = network["budgets"]
+    assert case["predicted"] <= case["latency"] == 0.5
+    assert case["measured"] > 0
+    assert "over budget" in printed
