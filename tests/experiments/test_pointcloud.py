@@ -38,7 +38,7 @@ def test_plan_needs_no_data():
 def test_data_must_be_named(tmp_path):
     refused = start(f"--workdir={tmp_path / 'run'}")
     assert refused.returncode != 0
-    assert "Flag --data must be given, or --smoke" in refused.stdout
+    assert "Flag --data must be given, or --smoke" in refused.stderr
     assert not (tmp_path / "run").exists()
 
 
