@@ -87,13 +87,7 @@ def run(steps, parts, tensors):
             made = parts(LAYERS[kind], **options)(*given)
         else:
             made = globals()[f"do_{kind}"](parts, *given, **options)
-        made = made if isinstance(made, list) else [made]
-        for tensor in made:
-            if isinstance(tensor, keras.KerasTensor):
-                # Keras takes a product with a number or an array for sparse,
-                # and then cannot call a layer without `compute_output_shape`.
-                tensor._sparse = False
-        tensors += made
+        tensors += made if isinstance(made, list) else [made]
     return tensors
 
 
@@ -192,7 +186,9 @@ def do_lambda(parts, x):
 
 def do_constant(parts, x):
     """One number per channel, written into the model."""
-    return x * np.linspace(0.5, 1.5, x.shape[-1], dtype="float32")
+    # A sum, because Keras takes the product alone for a sparse tensor, and then
+    # cannot call a layer without `compute_output_shape`.
+    return x + x * np.linspace(-0.5, 0.5, x.shape[-1], dtype="float32")
 
 
 def do_softmax(parts, x, axis):

@@ -216,7 +216,10 @@ def activation(p, x):
 
 
 def arithmetic(p, x):
-    safe = ("half", "negative", "twice", "hard_swish", "product")
+    safe = ("half", "negative", "twice", "hard_swish")
+    # Keras takes a product with a number for sparse, and cannot call layers
+    # without a `compute_output_shape` on it.
+    safe += ("product",) if p.code else ()
     rest = ("affine", "complement", "hard_sigmoid", "decay", "wave")
     return p.add("arithmetic", x, form=p.pick(safe + (() if p.safe else rest)))
 

@@ -25,6 +25,8 @@ from tests import checks
 from tests.random_graphs import build, plans
 
 TOLERANCE = 1e-4
+# Of weights after a step, whose gradients are sums over many positions.
+TRAINED_TOLERANCE = 5e-4
 BATCH = 6
 PARTS = 4
 GRAPHS = int(os.environ.get("KERAS_CHEX_FUZZ", 0))
@@ -211,7 +213,9 @@ def check_training(case, wrapped, stripped, outputs):
     graph = read_channels(wrapped)
     active = keras_chex.active_channels(wrapped)
     trained = narrow_model(wrapped, Selection(graph, active))
-    require(trained.get_weights(), stripped.get_weights(), "trained")
+    weights = trained.get_weights(), stripped.get_weights()
+    difference = checks.largest_difference(*weights)
+    assert difference <= TRAINED_TOLERANCE, f"trained: {difference:.1e}"
     # Not those of `stripped`: a step can leave a network in which the rounding
     # of the weights shows.
     outputs = trained(case.x, training=False)
