@@ -38,6 +38,21 @@ def write_json(path, result):
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def write_between(path, name, text):
+    """Replaces what stands between two marks of a page.
+
+    Args:
+        path: path of a Markdown page.
+        name: str, in the marks `<!-- name: begin -->`, `<!-- name: end -->`.
+        text: str.
+    """
+    page = pathlib.Path(path)
+    begin, end = (f"<!-- {name}: {word} -->" for word in ("begin", "end"))
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
 def table(rows):
     """Puts rows of strings into columns: text left, the others right.
 

@@ -25,13 +25,12 @@ import numpy as np
 from absl import app, flags
 
 import keras_chex
-from benchmarks.report import machine, write_json
+from benchmarks.report import machine, write_between, write_json
 from experiments.common import datasets, models
 from keras_chex.export.litert import open_interpreter, run_interpreter
 
 FLAGS = flags.FLAGS
 MODES = (None, "float16", "dynamic", "int8", "int8_full")
-BEGIN, END = "<!-- modes: begin -->", "<!-- modes: end -->"
 
 # data
 flags.DEFINE_enum(
@@ -205,15 +204,6 @@ def page_table(records):
     return "\n".join(lines)
 
 
-def write_page(path, records):
-    """Puts the table between the marks of a page."""
-    page = pathlib.Path(path)
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    text = f"{before}{BEGIN}\n{page_table(records)}\n{END}{after}"
-    page.write_text(text, encoding="utf-8")
-
-
 def main(argv):
     del argv
     output = pathlib.Path(FLAGS.output)
@@ -236,7 +226,7 @@ def main(argv):
         write_json(output, {"records": records})
     print(page_table(records))
     if FLAGS.page:
-        write_page(FLAGS.page, records)
+        write_between(FLAGS.page, "modes", page_table(records))
 
 
 if __name__ == "__main__":
