@@ -13,7 +13,7 @@ def prunable(graph):
     return [i for i, group in enumerate(graph.groups) if not group.frozen]
 
 
-def width_cost(graph, model, kind, input_shape=None):
+def width_cost(graph, model, kind, input_shape=None, layers=None):
     """Prices any choice of widths of the prunable groups, exactly.
 
     Args:
@@ -22,6 +22,8 @@ def width_cost(graph, model, kind, input_shape=None):
         kind: `"flops"` (multiply-adds of one example), `"params"`
             (parameters) or `"sparsity"` (units of prunable groups).
         input_shape: see `flops`.
+        layers: container of names of operations, the part of the model whose
+            multiply-adds or parameters count; `None` for all of it.
 
     Returns:
         `QuadraticCost` over the widths of `prunable(graph)`, in that order.
@@ -32,7 +34,10 @@ def width_cost(graph, model, kind, input_shape=None):
     rows = []
     constant = 0
     terms = weight_terms(graph, model, input_shape)
+    counts = [layers is None or op.name in layers for op in graph.operations]
     for term in terms:
+        if not counts[term.layer]:
+            continue
         coefficient = term.rest * (term.uses if kind == "flops" else 1)
         sides = [_linear(graph, chosen, *axis) for axis in term.axes]
         sides += [(np.zeros(len(chosen), int), 1)] * (2 - len(sides))
@@ -43,7 +48,9 @@ def width_cost(graph, model, kind, input_shape=None):
         constant = sum(
             op.layer.count_params()
             for index, op in enumerate(graph.operations)
-            if index not in counted and getattr(op.layer, "weights", ())
+            if counts[index]
+            and index not in counted
+            and getattr(op.layer, "weights", ())
         )
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     return QuadraticCost(*columns, constant=constant)

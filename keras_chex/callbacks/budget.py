@@ -11,7 +11,7 @@ from keras_chex.algorithms.allocation import (
 )
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.latency import latency_cost
-from keras_chex.graph.exclusion import matching_names
+from keras_chex.graph.exclusion import excluded_names, matching_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Budget:
         limit: int, highest cost allowed; nanoseconds of a latency.
         dense: int, cost of the dense model.
         device: str, what a latency was measured on.
+        scope: str, the part of the model that counts; empty for all of it.
     """
 
     kind: str
@@ -39,10 +40,12 @@ class Budget:
     limit: int
     dense: int
     device: str = ""
+    scope: str = ""
 
     def __str__(self):
         """What was asked, as a share and in numbers."""
-        asked = f"{self.kind}={self.value:g}: at most "
+        part = f" of {self.scope}" if self.scope else ""
+        asked = f"{self.kind}={self.value:g}{part}: at most "
         if self.kind == "latency":
             return (
                 f"{asked}{self.limit / 1e6:.3f} of {self.dense / 1e6:.3f} ms "
@@ -73,6 +76,47 @@ class Budget:
             max_widths=self.max_widths,
             round_to=round_to,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """The part of a model that a budget counts.
+
+    Attributes:
+        text: str, as the user gave it.
+        layers: frozenset of names of operations.
+        outside: tuple of str, the other operations that make channels.
+    """
+
+    text: str
+    layers: frozenset
+    outside: tuple
+
+
+def find_scope(graph, given):
+    """Finds the layers of a `budget_scope`.
+
+    Args:
+        graph: a `ChannelGraph`.
+        given: see `ChexScheduler`, or `None`.
+
+    Returns:
+        A `Scope`, or `None`.
+
+    Raises:
+        TypeError: If an entry is of another kind.
+        ValueError: If an entry names no layer of the model.
+    """
+    if given is None:
+        return None
+    layers = frozenset(excluded_names(graph, given, "budget_scope"))
+    outside = tuple(
+        op.name
+        for op in graph.operations
+        if "out" in op.sides and op.name not in layers
+    )
+    text = given if isinstance(given, str) else f"{len(layers)} layers"
+    return Scope(text, layers, outside)
 
 
 def check_budget(**shares):
@@ -112,6 +156,7 @@ def make_budget(
     round_to=1,
     input_shape=None,
     latency_table=None,
+    scope=None,
 ):
     """Prices the model and checks that the budget can be met.
 
@@ -125,6 +170,7 @@ def make_budget(
         round_to: see `ChexScheduler`.
         input_shape: see `ChexScheduler`.
         latency_table: `LatencyTable`, needed for a latency.
+        scope: `Scope`, or `None` for the whole model.
 
     Returns:
         A `Budget`.
@@ -143,7 +189,8 @@ def make_budget(
     if kind == "latency":
         cost = latency_cost(graph, model, latency_table, input_shape)
     else:
-        cost = width_cost(graph, model, kind, input_shape)
+        layers = None if scope is None else scope.layers
+        cost = width_cost(graph, model, kind, input_shape, layers)
     sizes = np.array([group.size for group in groups])
     highest = group_bounds(groups, "max_channels", max_channels, sizes)
     lowest = group_bounds(groups, "min_channels", min_channels, 1)
@@ -170,7 +217,16 @@ def make_budget(
         )
     device = latency_table.where() if kind == "latency" else ""
     return Budget(
-        kind, value, cost, sizes, lowest, highest, limit, dense, device
+        kind,
+        value,
+        cost,
+        sizes,
+        lowest,
+        highest,
+        limit,
+        dense,
+        device,
+        "" if scope is None else scope.text,
     )
 
 

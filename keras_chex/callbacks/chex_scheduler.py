@@ -72,6 +72,11 @@ class ChexScheduler(keras.callbacks.Callback):
             `measure_latency` for this model, here or on another device.
             `None` measures one when training begins (minutes), for which Keras
             has to run on TensorFlow, in a job of one worker.
+        budget_scope: the part of the model whose multiply-adds, parameters or
+            channels the budget counts, such as `"backbone"`: the name of a
+            nested model or block, or layers as in `exclude`. Channels that
+            other layers make stay. `None` counts the whole model, as the
+            epoch logs do in any case.
 
     Attributes:
         latency_table: the `LatencyTable` of a latency budget; `None` before
@@ -132,6 +137,7 @@ class ChexScheduler(keras.callbacks.Callback):
         initial="uniform",
         latency=None,
         latency_table=None,
+        budget_scope=None,
     ):
         super().__init__()
         self.budget = check_budget(
@@ -158,6 +164,13 @@ class ChexScheduler(keras.callbacks.Callback):
             verbose,
             initial,
         )
+        if budget_scope is not None and latency is not None:
+            raise ValueError(
+                "Argument `budget_scope` goes with `flops`, `params` or "
+                "`sparsity`: a latency is that of the whole file. Received: "
+                f"budget_scope={budget_scope!r} and latency={latency}"
+            )
+        self.budget_scope = budget_scope
         self.exclude = exclude
         self.input_shape = input_shape
         self.history = []

@@ -9,7 +9,7 @@ from keras_chex.algorithms.exploration import explore, initial_subset
 from keras_chex.algorithms.schedules import regrow_fraction
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.summary import share
-from keras_chex.callbacks.budget import make_budget
+from keras_chex.callbacks.budget import find_scope, make_budget
 from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names
@@ -51,6 +51,7 @@ class Explorer:
         exclude: as in `ChexScheduler`.
         input_shape: as in `ChexScheduler`.
         latency_table: `LatencyTable`, for a budget that is a latency.
+        budget_scope: as in `ChexScheduler`.
     """
 
     def __init__(
@@ -61,12 +62,16 @@ class Explorer:
         exclude=(),
         input_shape=None,
         latency_table=None,
+        budget_scope=None,
     ):
         self.model = model
         self.options = options
         graph = read_channels(model)
         require_wrapped(model)
         names = excluded_names(graph, exclude)
+        scope = find_scope(graph, budget_scope)
+        if scope is not None:
+            names = [*names, *scope.outside]
         self.graph = read_channels(model, names) if names else graph
         self.budget = make_budget(
             self.graph,
@@ -77,6 +82,7 @@ class Explorer:
             options.round_to,
             input_shape,
             latency_table,
+            scope,
         )
         self.groups = [self.graph.groups[i] for i in prunable(self.graph)]
         self._costs = {

@@ -38,6 +38,7 @@ class Run:
             scheduler.exclude,
             scheduler.input_shape,
             scheduler.table_for(model),
+            scheduler.budget_scope,
         )
         self.updates = updates_per_epoch(model, steps)
         self.clock = make_clock(

@@ -5,13 +5,14 @@ import re
 import keras
 
 
-def excluded_names(graph, exclude):
-    """Finds the layers that the user wants to keep dense.
+def excluded_names(graph, exclude, argument="exclude"):
+    """Finds the layers that the user wants to keep dense, or means otherwise.
 
     Args:
         graph: a `ChannelGraph`.
         exclude: container of layer names or paths, regular expressions, layer
             objects and layer classes; or one of them.
+        argument: str, the name of the argument, for messages.
 
     Returns:
         List of names in the order of execution.
@@ -25,20 +26,20 @@ def excluded_names(graph, exclude):
         exclude = (exclude,)
     found = []
     for entry in exclude:
-        names = _matches(graph, entry)
+        names = _matches(graph, entry, argument)
         if not names:
             known = [op.name for op in graph.operations if op.sides]
             shown = getattr(entry, "name", entry)
             raise ValueError(
-                "Argument `exclude` must name layers of the model. Received: "
-                f"{shown!r}, which is none of {known}"
+                f"Argument `{argument}` must name layers of the model. "
+                f"Received: {shown!r}, which is none of {known}"
             )
         found += names
     order = [op.name for op in graph.operations]
     return sorted(set(found), key=order.index)
 
 
-def _matches(graph, entry):
+def _matches(graph, entry, argument):
     if isinstance(entry, (str, re.Pattern)):
         return matching_names([op.name for op in graph.operations], entry)
     if isinstance(entry, type):
@@ -53,8 +54,8 @@ def _matches(graph, entry):
             [op.name for op in graph.operations], entry.name
         )
     raise TypeError(
-        "Argument `exclude` must hold layer names, regular expressions, layers "
-        f"or layer classes. Received: {entry!r}"
+        f"Argument `{argument}` must hold layer names, regular expressions, "
+        f"layers or layer classes. Received: {entry!r}"
     )
 
 
