@@ -181,6 +181,8 @@ def best_tile(widths, times):
     best, least = None, np.inf
     for tile in TILES:
         padded = np.ceil(widths / tile) * tile
+        if np.ptp(padded) == 0:  # No line through a single width.
+            continue
         line = np.polynomial.Polynomial.fit(padded, times, 1)
         error = np.square(line(padded) - times).sum()
         if error < CLEAR * least:
