@@ -99,6 +99,7 @@ def test_everything_is_written(finished):
             "history.csv",
             "model.keras",
             "model.tflite",
+            "model.tflite.json",
             "saved_model",
             "result.json",
         }
@@ -146,6 +147,7 @@ def explored_weights(images, folder, extra=()):
     return rows, list(weights)
 
 
+@pytest.mark.large
 def test_interrupted_exploration_ends_where_an_unbroken_one_ends(
     images, tmp_path
 ):

@@ -60,6 +60,7 @@ def make_run(directory, photos, name="CHEX"):
     return photo_run.PhotoRun(directory, batches, RECIPE, STEPS, name)
 
 
+@pytest.mark.large
 def test_killed_run_ends_where_an_unbroken_one_ends(photos, tmp_path):
     whole = keras_chex.wrap(small_model())
     make_run(tmp_path / "whole", photos).train(whole, Scheduler())

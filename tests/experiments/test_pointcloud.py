@@ -25,6 +25,7 @@ def start(*flags):
     )
 
 
+@pytest.mark.large
 def test_plan_needs_no_data():
     planned = start("--dry_run", "--flops=0.25")
     assert planned.returncode == 0, planned.stderr

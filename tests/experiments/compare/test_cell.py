@@ -145,6 +145,7 @@ class Kill(training.ProgressLine):
             raise KeyboardInterrupt
 
 
+@pytest.mark.large
 def test_killed_cell_ends_with_the_same_record(
     records, places, tmp_path, monkeypatch
 ):
@@ -156,8 +157,9 @@ def test_killed_cell_ends_with_the_same_record(
             run_cell(toy("chex"), again)
     assert not again.record(toy("chex")).exists()
     record, whole = run_cell(toy("chex"), again), records["chex"]
-    for key in ("accuracy", "flops", "params", "train_flops", "widths"):
+    for key in ("accuracy", "flops", "params", "train_flops"):
         assert record[key] == pytest.approx(whole[key])
+    assert record["widths"] == whole["widths"]
     assert record["history"]["train_flops"] == whole["history"]["train_flops"]
     assert record["history"]["loss"] == pytest.approx(
         whole["history"]["loss"], abs=1e-3
