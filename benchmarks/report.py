@@ -15,7 +15,7 @@ def machine():
     import keras
     import tensorflow as tf
 
-    from experiments.common.software import processor
+    from keras_chex.export.latency_measurement import processor
 
     return {
         "processor": processor(),

@@ -2,10 +2,11 @@
 
 import importlib.metadata
 import os
-import pathlib
 import platform
 
 import keras
+
+from keras_chex.export.latency_measurement import processor
 
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
@@ -37,13 +38,3 @@ def hardware():
         "processor": processor(),
         "devices": [str(d) for d in keras.distribution.list_devices()],
     }
-
-
-def processor():
-    """Name of the processor, as precise as the system has it."""
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -11,7 +11,7 @@ from keras_chex.algorithms.allocation import (
 )
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.latency import latency_cost
-from keras_chex.graph.exclusion import excluded_names, matching_names
+from keras_chex.graph.exclusion import matching_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,47 +76,6 @@ class Budget:
             max_widths=self.max_widths,
             round_to=round_to,
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class Scope:
-    """The part of a model that a budget counts.
-
-    Attributes:
-        text: str, as the user gave it.
-        layers: frozenset of names of operations.
-        outside: tuple of str, the other operations that make channels.
-    """
-
-    text: str
-    layers: frozenset
-    outside: tuple
-
-
-def find_scope(graph, given):
-    """Finds the layers of a `budget_scope`.
-
-    Args:
-        graph: a `ChannelGraph`.
-        given: see `ChexScheduler`, or `None`.
-
-    Returns:
-        A `Scope`, or `None`.
-
-    Raises:
-        TypeError: If an entry is of another kind.
-        ValueError: If an entry names no layer of the model.
-    """
-    if given is None:
-        return None
-    layers = frozenset(excluded_names(graph, given, "budget_scope"))
-    outside = tuple(
-        op.name
-        for op in graph.operations
-        if "out" in op.sides and op.name not in layers
-    )
-    text = given if isinstance(given, str) else f"{len(layers)} layers"
-    return Scope(text, layers, outside)
 
 
 def check_budget(**shares):

@@ -9,10 +9,10 @@ from keras_chex.algorithms.exploration import explore, initial_subset
 from keras_chex.algorithms.schedules import regrow_fraction
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.summary import share
-from keras_chex.callbacks.budget import find_scope, make_budget
+from keras_chex.callbacks.budget import make_budget
 from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
-from keras_chex.graph.exclusion import excluded_names
+from keras_chex.graph.exclusion import excluded_names, find_scope
 from keras_chex.layers.active import read_active, require_wrapped, write_active
 from keras_chex.layers.group_arrays import read_groups
 from keras_chex.layers.wrapped_model import wrappers

@@ -14,14 +14,13 @@ import warnings
 import numpy as np
 from absl import logging
 
-from keras_chex.export.conversion import float_operations
 from keras_chex.export.litert import open_interpreter, run_interpreter
 from keras_chex.export.quiet import quiet_stderr
 from keras_chex.export.report import (
     SUFFIX,
-    ExportReport,
     check_metadata,
     metadata_json,
+    report_of,
 )
 from keras_chex.export.saved_model import load_saved_model
 from keras_chex.export.staging import staged_pair, write_staged
@@ -177,16 +176,7 @@ def export_qat_tflite(model, path, representative_data=None, metadata=None):
         found = _differences(model, specs, batches, staged)
         found.check(TOLERANCE)
         real = representative_data is not None
-        report = ExportReport(
-            path=pathlib.Path(path),
-            mode=MODE,
-            bytes=len(content),
-            largest_difference=found.largest,
-            relative_difference=found.relative,
-            top1_agreement=found.top1_agreement if real else None,
-            examples=found.examples,
-            float_operations=tuple(float_operations(content)),
-        )
+        report = report_of(path, MODE, content, found, real)
         entries = {
             **(metadata or {}),
             "float_layers": list(float_layers(model)),

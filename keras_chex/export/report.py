@@ -7,6 +7,7 @@ import pathlib
 import keras
 
 from keras_chex.analysis.summary import summary
+from keras_chex.export.conversion import float_operations
 
 SUFFIX = ".json"
 
@@ -58,6 +59,31 @@ class ExportReport:
         if self.top1_agreement is not None:
             lines.append(f"same class as Keras: {self.top1_agreement:.2%}")
         return "\n".join(lines)
+
+
+def report_of(path, mode, content, found, on_real_examples):
+    """Gathers what an export found.
+
+    Args:
+        path: `str` or `os.PathLike`, as the user gave it.
+        mode: str.
+        content: bytes of the file.
+        found: `Differences` over all examples.
+        on_real_examples: bool, whether a user gave them.
+
+    Returns:
+        An `ExportReport`.
+    """
+    return ExportReport(
+        path=pathlib.Path(path),
+        mode=mode,
+        bytes=len(content),
+        largest_difference=found.largest,
+        relative_difference=found.relative,
+        top1_agreement=found.top1_agreement if on_real_examples else None,
+        examples=found.examples,
+        float_operations=tuple(float_operations(content)),
+    )
 
 
 def check_metadata(metadata):

@@ -3,7 +3,7 @@
 import pathlib
 import tempfile
 
-from keras_chex.export.conversion import CALIBRATED, convert, float_operations
+from keras_chex.export.conversion import CALIBRATED, convert
 from keras_chex.export.examples import (
     drawn_batches,
     example_batches,
@@ -14,9 +14,9 @@ from keras_chex.export.litert import open_interpreter, run_interpreter
 from keras_chex.export.plain_model import computing_in_float32, plain_model
 from keras_chex.export.report import (
     SUFFIX,
-    ExportReport,
     check_metadata,
     metadata_json,
+    report_of,
 )
 from keras_chex.export.saved_model import (
     load_saved_model,
@@ -122,15 +122,8 @@ def export_tflite(
         write_staged(staged, content)
         found = _differences(plain, specs, _batches(specs, examples), staged)
         found.check(TOLERANCES[quantize])
-        report = ExportReport(
-            path=pathlib.Path(path),
-            mode=quantize or "float32",
-            bytes=len(content),
-            largest_difference=found.largest,
-            relative_difference=found.relative,
-            top1_agreement=None if examples is None else found.top1_agreement,
-            examples=found.examples,
-            float_operations=tuple(float_operations(content)),
+        report = report_of(
+            path, quantize or "float32", content, found, examples is not None
         )
         text = metadata_json(report, model, TOLERANCES[quantize], metadata)
         write_staged(staged_metadata, text.encode())

@@ -1,5 +1,6 @@
-"""Which layers an `exclude` argument means."""
+"""Which layers the arguments `exclude` and `budget_scope` mean."""
 
+import dataclasses
 import re
 
 import keras
@@ -37,6 +38,47 @@ def excluded_names(graph, exclude, argument="exclude"):
         found += names
     order = [op.name for op in graph.operations]
     return sorted(set(found), key=order.index)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """The part of a model that a budget counts.
+
+    Attributes:
+        text: str, as the user gave it.
+        layers: frozenset of names of operations.
+        outside: tuple of str, the other operations that make channels.
+    """
+
+    text: str
+    layers: frozenset
+    outside: tuple
+
+
+def find_scope(graph, given):
+    """Finds the layers of a `budget_scope`.
+
+    Args:
+        graph: a `ChannelGraph`.
+        given: see `ChexScheduler`, or `None`.
+
+    Returns:
+        A `Scope`, or `None`.
+
+    Raises:
+        TypeError: If an entry is of another kind.
+        ValueError: If an entry names no layer of the model.
+    """
+    if given is None:
+        return None
+    layers = frozenset(excluded_names(graph, given, "budget_scope"))
+    outside = tuple(
+        op.name
+        for op in graph.operations
+        if "out" in op.sides and op.name not in layers
+    )
+    text = given if isinstance(given, str) else f"{len(layers)} layers"
+    return Scope(text, layers, outside)
 
 
 def _matches(graph, entry, argument):
