@@ -37,8 +37,22 @@ def add(commands):
         ("flops", "share of the multiply-adds that is kept, such as 0.5"),
         ("params", "share of the parameters that is kept"),
         ("sparsity", "share of the channels that is removed"),
+        ("latency", "share of the latency in LiteRT that is kept"),
     ):
         budget.add_argument(f"--{name}", type=float, help=help_text)
+    parser.add_argument(
+        "--latency-table",
+        metavar="FILE",
+        help="JSON file that `LatencyTable.save` wrote, for --latency; without "
+        "it the layers are measured here, which can take minutes",
+    )
+    parser.add_argument(
+        "--budget-scope",
+        action="append",
+        metavar="LAYER",
+        help="a layer or block that the budget counts, and all that is outside "
+        "keeps its channels, by name or regular expression; repeat it for more",
+    )
     parser.add_argument(
         "--criterion",
         choices=CRITERIA,
@@ -107,6 +121,9 @@ OPTIONS = (
     "flops",
     "params",
     "sparsity",
+    "latency",
+    "latency_table",
+    "budget_scope",
     "criterion",
     "allocation",
     "min_channels",

@@ -34,6 +34,9 @@ def compress(
     blend=None,
     floor=None,
     seed=0,
+    latency=None,
+    latency_table=None,
+    budget_scope=None,
 ):
     """Cuts a trained model down to a budget without training it.
 
@@ -52,8 +55,9 @@ def compress(
         model: a built, trained model; it stays as it is. A wrapped one is
             stripped first: shares are of its active channels.
         flops: float, share of the dense model's multiply-adds that is kept.
-        params: float, share of its parameters that is kept. Exactly one of
-            `flops`, `params` and `sparsity` must be given.
+            Exactly one of `flops`, `params`, `sparsity` and `latency` must be
+            given.
+        params: float, share of its parameters that is kept.
         sparsity: float, share of channels that is removed.
         criterion: what keeps a channel: `"css"` (column subset selection),
             `"l1"`, `"l2"`, `"bn_scale"` or `"random"`.
@@ -73,12 +77,18 @@ def compress(
         blend: float, how far widths follow the scores, see `ChexScheduler`.
         floor: float, no group falls below this share of its uniform width.
         seed: int, for `criterion="random"`.
+        latency: float, share of its latency in LiteRT that is kept, see
+            `ChexScheduler`.
+        latency_table: `LatencyTable` or path of its JSON file; without one
+            the latency is measured, which takes minutes for a large model.
+        budget_scope: layers that the budget counts, see `ChexScheduler`.
 
     Returns:
         A new functional `keras.Model`, not compiled, without any object of
         this package.
 
     Raises:
+        ImportError: If a latency has to be measured and LiteRT is missing.
         TypeError: If `model` is not a Keras 3 model.
         ValueError: If an argument is out of range, the budget cannot be
             reached, no channel can be removed, or `data` does not fit.
@@ -116,13 +126,23 @@ def compress(
         blend=blend,
         floor=floor,
         seed=seed,
+        latency=latency,
+        latency_table=latency_table,
+        budget_scope=budget_scope,
+        verbose=0,
     )
     if data is not None:
         check_calibration(model)
     plain = strip(model) if is_wrapped(model) else model
     wrapped = wrap(plain)
     explorer = Explorer(
-        wrapped, scheduler.budget, scheduler.options, exclude, input_shape
+        wrapped,
+        scheduler.budget,
+        scheduler.options,
+        exclude,
+        input_shape,
+        scheduler.table_for(wrapped),
+        budget_scope,
     )
     explorer.explore(AT_ONCE.end, AT_ONCE)
     small = strip(wrapped)

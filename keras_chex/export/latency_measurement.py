@@ -27,8 +27,10 @@ from keras_chex.graph.selection import Selection
 from keras_chex.graph.shapes import call_shapes
 from keras_chex.surgery.narrowing import narrow_model
 
-# The narrow network beside which the dense one is timed as a whole.
-NARROW_SHARE, NARROW_MULTIPLE = 0.5, 8
+# Shares of all channels of the networks that are timed as a whole beside the
+# dense one. A third and a half of the channels are an eighth to a quarter of
+# the time: budgets lie between that and the dense network.
+NARROW_SHARES, NARROW_MULTIPLE = (0.5, 0.35), 8
 
 
 def measure_latency(model, threads=1, input_shape=None, rounds=15):
@@ -36,9 +38,9 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
 
     Every layer shape of the network is run in LiteRT by itself, at about 25
     combinations of input and output channels. Then the whole network is run,
-    dense and with half of all channels, and tells what the layers take inside
-    it and what everything else takes. The times are those of float32 files
-    with one example. A ResNet-50 takes some minutes.
+    dense and with half and a third of all channels, and tells what the layers
+    take inside it and what everything else takes. The times are those of
+    float32 files with one example. A ResNet-50 takes some minutes.
 
     Args:
         model: built `keras.Model`, plain or wrapped, which stays as it is.
@@ -97,11 +99,10 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
 
 
 def _calibrated(table, graph, model, input_shape, rounds):
-    """Fits scale and constant to the times of two whole networks."""
+    """Fits scale and constant to the times of whole networks."""
     groups = [graph.groups[i] for i in prunable(graph)]
     sizes = np.array([group.size for group in groups], int)
-    narrow = np.ceil(NARROW_SHARE * sizes / NARROW_MULTIPLE) * NARROW_MULTIPLE
-    narrow = np.minimum(narrow, sizes).astype(int)
+    networks = [sizes, *(_narrowed(sizes, share) for share in NARROW_SHARES)]
     with tempfile.TemporaryDirectory() as folder:
         invocations = [
             _network(
@@ -115,11 +116,11 @@ def _calibrated(table, graph, model, input_shape, rounds):
                 table.threads,
                 input_shape,
             )
-            for number, widths in enumerate((sizes, narrow))
+            for number, widths in enumerate(networks)
         ]
         measured = fast_times(invocations, rounds, clock_of(table.threads))
     cost = latency_cost(graph, model, table, input_shape)
-    alone = cost(sizes), cost(narrow)
+    alone = [cost(widths) for widths in networks]
     return LatencyTable(
         table.device,
         table.threads,
@@ -129,27 +130,43 @@ def _calibrated(table, graph, model, input_shape, rounds):
     )
 
 
+def _narrowed(sizes, share):
+    """A share of all widths, in whole multiples where there are so many."""
+    narrow = np.ceil(share * sizes / NARROW_MULTIPLE) * NARROW_MULTIPLE
+    return np.minimum(narrow, sizes).astype(int)
+
+
 def fit_line(alone, measured):
     """Scale and constant that turn sums of layers into times of networks.
 
+    The line of least squares, every network counting by its relative error.
+
     Args:
-        alone: sums of the layers' times, of the dense and a narrow network.
-        measured: times of both.
+        alone: sums of the layers' times, of the dense network first, then of
+            narrower ones.
+        measured: times of the networks.
 
     Returns:
-        `(scale, constant)`. Where the two say that a narrower network is not
-        faster, or are the same, the constant is 0 and the dense one counts.
+        `(scale, constant)`. Where the times say that a narrower network is
+        not faster, or all are the same, the constant is 0 and the dense one
+        counts.
 
     Example:
 
-    >>> fit_line((100, 40), (130, 58))
+    >>> fit_line((100, 40, 20), (130, 58, 34))
     (1.2, 10)
     """
-    gain = alone[0] - alone[1]
-    scale = (measured[0] - measured[1]) / gain if gain > 0 else 0.0
+    alone, measured = np.asarray(alone, float), np.asarray(measured, float)
+    scale, constant = 0.0, 0.0
+    if np.ptp(alone) > 0:
+        rows = np.column_stack([alone, np.ones_like(alone)])
+        ones = np.ones_like(measured)
+        fitted = np.linalg.lstsq(rows / measured[:, None], ones, rcond=None)
+        scale, constant = fitted[0]
+        scale = float(round(scale, 6))
     if scale <= 0:
         return float(measured[0] / alone[0]), 0
-    return float(scale), round(measured[0] - scale * alone[0])
+    return scale, round(constant)
 
 
 def _network(graph, model, kept, path, threads, input_shape):

@@ -9,6 +9,7 @@ import pytest
 
 import keras_chex
 from keras_chex.cli import files as cli_files
+from tests.callbacks.latency_tables import made_up_table
 
 needs_tensorflow = pytest.mark.tensorflow
 
@@ -119,6 +120,35 @@ def test_compress_hands_its_options_on(command, files, tmp_path):
     assert done.value["path"] == str(tmp_path / "a.keras")
 
 
+def test_compress_takes_a_latency_table(command, files, tmp_path):
+    model = keras.models.load_model(files / "plain.keras")
+    table = made_up_table(model)
+    table.save(tmp_path / "phone.json")
+    done = command(
+        *("compress", files / "plain.keras", "-o", tmp_path / "a.keras"),
+        *("--latency=0.6", "--latency-table", tmp_path / "phone.json"),
+    )
+    assert done.code == 0
+    small = keras.models.load_model(tmp_path / "a.keras")
+    widths = {
+        name: np.arange(small.get_layer(name).filters)
+        for name in ("first", "second")
+    }
+    wrapped = keras_chex.wrap(model)
+    keras_chex.set_active(wrapped, widths)
+    share = table.predict(wrapped) / table.predict(model)
+    assert 0.4 < share <= 0.6
+
+
+def test_compress_counts_a_part_of_the_model(command, files, tmp_path):
+    done = command(
+        *("compress", files / "plain.keras", "-o", tmp_path / "a.keras"),
+        *("--flops=0.5", "--budget-scope=second", "--json"),
+    )
+    layers = done.value["layers"]
+    assert (layers["first"], layers["second"]) == (16, 8)
+
+
 REFUSED_BY_COMPRESS = {
     "a budget out of range": (["--flops=2"], "between 0 and 1"),
     "an unreachable budget": (["--flops=0.001"], "can be reached"),
@@ -128,6 +158,12 @@ REFUSED_BY_COMPRESS = {
     "damaged data": (["--flops=.5", "--data={}/damaged.npy"], "no NumPy file"),
     "objects": (["--flops=.5", "--data={}/objects.npy"], "no NumPy file"),
     "a model": (["--flops=.5", "--data={}/plain.keras"], "no NumPy file"),
+    "no table": (["--latency=.5", "--latency-table=no.json"], "`path`"),
+    "a table too many": (
+        ["--flops=.5", "--latency-table={}/x.npy"],
+        "must come with a budget `latency`",
+    ),
+    "an unknown part": (["--flops=.5", "--budget-scope=x"], "must name layers"),
     "negative seed": (["--flops=.5", "--seed=-1"], "`seed`"),
 }
 

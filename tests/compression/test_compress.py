@@ -9,6 +9,7 @@ from keras import layers
 
 import keras_chex
 from tests import checks
+from tests.callbacks.latency_tables import made_up_table
 
 
 def trained(width=16):
@@ -60,6 +61,25 @@ def test_each_budget_is_met(budget, reached):
     assert all(type(x).__module__.startswith("keras.") for x in small.layers)
     for old, new in zip(before, weights(model), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_latency_is_met():
+    model = trained()
+    table = made_up_table(model)
+    small = keras_chex.compress(model, latency=0.5, latency_table=table)
+    wrapped = keras_chex.wrap(model)
+    widths = {
+        name: np.arange(small.get_layer(name).filters)
+        for name in ("first", "second")
+    }
+    keras_chex.set_active(wrapped, widths)
+    assert 0.3 < table.predict(wrapped) / table.predict(model) <= 0.5
+
+
+def test_only_the_part_in_the_budget_gets_smaller():
+    small = keras_chex.compress(trained(), flops=0.5, budget_scope="second")
+    assert small.get_layer("first").filters == 16
+    assert small.get_layer("second").filters == 8
 
 
 def test_criteria_choose_other_channels_at_equal_cost():

@@ -128,6 +128,12 @@ def test_networks_that_do_not_get_faster_are_scaled_by_the_dense_one():
     assert fit_line((100, 100), (120, 110)) == (1.2, 0)
 
 
+def test_networks_count_by_their_relative_errors():
+    scale, constant = fit_line((100, 50, 25), (100, 50, 28))
+    assert scale * 25 + constant == pytest.approx(27.5, abs=0.1)
+    assert scale * 100 + constant == pytest.approx(98.1, abs=0.1)
+
+
 @pytest.mark.parametrize("argument", ["threads", "rounds"])
 @pytest.mark.parametrize("value", [0, 1.5, True])
 def test_wrong_numbers_are_refused(model, argument, value):
