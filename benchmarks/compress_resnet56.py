@@ -125,6 +125,7 @@ def measured(cell, dense, images):
         criterion=cell.criterion,
         allocation=cell.allocation,
         seed=cell.seed,
+        round_to=1,
         data=data if cell.corrected else None,
     )
     if cell.epochs:

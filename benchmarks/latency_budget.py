@@ -21,7 +21,7 @@ from absl import app, flags
 import keras_chex
 from benchmarks.networks import build_network
 from benchmarks.report import table, write_json
-from benchmarks.submodel import budget_submodel
+from benchmarks.submodel import budget_submodel, multiple_of
 
 FLAGS = flags.FLAGS
 
@@ -29,7 +29,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("models", ["ResNet50", "MobileNetV2"], "Networks.")
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_list("latency", ["0.5"], "Shares of the dense latency.")
-flags.DEFINE_list("round_to", ["1", "4", "8", "16"], "Multiples.")
+flags.DEFINE_list("round_to", ["1", "4", "8", "16", "auto"], "Multiples.")
 # measurement
 flags.DEFINE_integer("runs", 50, "Timed inferences of each file.")
 flags.DEFINE_integer("rounds", 15, "Runs of each layer.")
@@ -58,7 +58,7 @@ def measure(name, folder):
     paths, cases = [folder / f"{name}.tflite"], []
     keras_chex.export_tflite(model, paths[0])
     for share in map(float, FLAGS.latency):
-        for multiple in map(int, FLAGS.round_to):
+        for multiple in map(multiple_of, FLAGS.round_to):
             narrow, predicted = budget_submodel(
                 model, "latency", share, multiple, latencies
             )

@@ -22,7 +22,7 @@ from absl import app, flags
 import keras_chex
 from benchmarks.networks import build_network
 from benchmarks.report import table, write_json
-from benchmarks.submodel import budget_submodel, scaled_submodel
+from benchmarks.submodel import budget_submodel, multiple_of, scaled_submodel
 
 FLAGS = flags.FLAGS
 
@@ -30,7 +30,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("models", ["ResNet50", "MobileNetV2"], "Networks.")
 flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_list("flops", ["0.5", "0.25"], "Shares of the dense FLOPs.")
-flags.DEFINE_list("round_to", ["1", "4", "8", "16"], "Multiples.")
+flags.DEFINE_list("round_to", ["1", "4", "8", "16", "auto"], "Multiples.")
 flags.DEFINE_list("modes", ["float32", "int8"], "Number formats of files.")
 # measurement
 flags.DEFINE_integer("runs", 50, "Timed inferences of each file.")
@@ -45,7 +45,7 @@ def variants(model):
     """Yields name, asked and reached share of FLOPs, and model to export."""
     yield "dense", 1.0, 1.0, model
     for flops in map(float, FLAGS.flops):
-        for multiple in map(int, FLAGS.round_to):
+        for multiple in map(multiple_of, FLAGS.round_to):
             narrow, share = budget_submodel(model, "flops", flops, multiple)
             yield f"round_to={multiple}", flops, share, narrow
         narrow, share = scaled_submodel(model, flops)

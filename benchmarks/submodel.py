@@ -51,6 +51,15 @@ def _width(size, share, round_to):
     return int(min(size, max(1, round(share * size / round_to)) * round_to))
 
 
+def multiple_of(text):
+    """Reads a `round_to` on the command line.
+
+    >>> multiple_of("8"), multiple_of("auto")
+    (8, 'auto')
+    """
+    return text if text == "auto" else int(text)
+
+
 def budget_submodel(model, kind, value, round_to=1, latency_table=None):
     """Cuts a model to a budget, with widths as equal as the budget allows.
 
@@ -58,7 +67,7 @@ def budget_submodel(model, kind, value, round_to=1, latency_table=None):
         model: a plain model.
         kind: `"flops"` or `"latency"`.
         value: float, share that is kept.
-        round_to: int, widths are multiples of this.
+        round_to: see `ChexScheduler`.
         latency_table: `LatencyTable` for a latency.
 
     Returns:
@@ -74,7 +83,7 @@ def budget_submodel(model, kind, value, round_to=1, latency_table=None):
         round_to=round_to,
         latency_table=latency_table,
     )
-    widths = budget.uniform_widths(round_to)
+    widths = budget.uniform_widths()
     return _narrow(model, graph, widths), budget.cost(widths) / budget.dense
 
 

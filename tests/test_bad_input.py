@@ -118,6 +118,7 @@ def test_an_interval_longer_than_the_run_is_refused():
         ("allocation", "magic"),
         ("min_channels", 0),
         ("round_to", 0),
+        ("round_to", "fast"),
     ],
 )
 def test_an_option_outside_its_range_is_refused(option, value):

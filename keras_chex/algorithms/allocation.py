@@ -50,7 +50,8 @@ def allocate(
         min_widths: int or int array of shape `(groups,)`, at least 1.
         max_widths: int or int array of shape `(groups,)`; `None` for the
             full sizes.
-        round_to: int; widths are multiples of it, see `WidthGrid`.
+        round_to: int or int array; widths are multiples of it, see
+            `WidthGrid`.
         blend: float in [0, 1]; 0 gives uniform widths, 1 those of the scores.
         floor: float in [0, 1], no group falls below this share of its
             uniform width. `None`: 0.5 for `"bn_scale"`, else 0.
@@ -209,9 +210,10 @@ def _level_widths(priorities, grid, floors, cost, limit):
 def _check_reachable(grid, cost, limit):
     minimum = cost(grid.lowest)
     if not minimum <= limit:
+        multiples = ", ".join(map(str, np.unique(grid.round_to)))
         raise ValueError(
             f"Argument `limit` is below the reachable minimum of {minimum} "
-            f"(every group at its lowest width, multiples of {grid.round_to})."
+            f"(every group at its lowest width, multiples of {multiples})."
             " Raise the budget, or lower the minimum widths or `round_to`. "
             f"Received: limit={limit}"
         )

@@ -130,6 +130,6 @@ def _try_all(widths, ideal, lowest, highest, grid, cost, limit, enough):
 def _levels(group, lowest, highest, grid):
     """Allowed widths of one group, from its lowest to its highest."""
     first, last = lowest[group], highest[group]
-    quantum = grid.round_to
+    quantum = int(grid.round_to[group])
     inner = range((first // quantum + 1) * quantum, last, quantum)
     return sorted({first, *inner, last})

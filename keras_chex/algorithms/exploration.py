@@ -106,7 +106,8 @@ def initial_subset(groups, cost, limit, *, regrow, round_to=1):
         cost: `QuadraticCost`.
         limit: number, cost of the final model.
         regrow: float in [0, 1], the initial regrow fraction.
-        round_to: int; widths are multiples of it, see `WidthGrid`.
+        round_to: int or int array; widths are multiples of it, see
+            `WidthGrid`.
 
     Returns:
         List of bool arrays, one per group.
@@ -183,7 +184,8 @@ def explore(
         allocation: see `allocate`.
         blend: see `allocate`.
         floor: see `allocate`.
-        round_to: int; widths are multiples of it, see `WidthGrid`.
+        round_to: int or int array; widths are multiples of it, see
+            `WidthGrid`.
         seed: int, at least 0.
         step: int, at least 0, for example the optimizer's iterations.
         workers: int, threads over the groups; one per core if omitted.

@@ -2,6 +2,40 @@
 
 import numpy as np
 
+# The widest kernel tile of common processors; see docs/latency.md.
+LARGEST_MULTIPLE = 16
+# What allocation is left with, at least, where multiples are chosen by size.
+LEAST_STEPS = 16
+
+
+def multiples_for(sizes):
+    """The multiples that `round_to="auto"` stands for.
+
+    Widths that kernels compute in whole tiles run faster, but a narrow group
+    has too few of them. So a group gets the largest power of two that divides
+    its size, is at most 16, and leaves 16 widths or more.
+
+    Args:
+        sizes: int array of shape `(groups,)`.
+
+    Returns:
+        Int array of shape `(groups,)`.
+
+    Example:
+
+    >>> multiples_for([16, 32, 64, 96, 100, 256, 2048])
+    array([ 1,  2,  4,  4,  4, 16, 16])
+    """
+    sizes = np.asarray(sizes)
+    multiples = np.ones_like(sizes)
+    while True:
+        twice = 2 * multiples
+        fits = (sizes % twice == 0) & (twice * LEAST_STEPS <= sizes)
+        fits &= twice <= LARGEST_MULTIPLE
+        if not fits.any():
+            return multiples
+        multiples = np.where(fits, twice, multiples)
+
 
 class WidthGrid:
     """Allowed widths: multiples of `round_to`.
@@ -13,11 +47,12 @@ class WidthGrid:
         sizes: int array of shape `(groups,)`, full widths, at least 1.
         min_widths: int or int array of shape `(groups,)`; the lowest allowed
             width is the first multiple of `round_to` from here on.
-        round_to: int, at least 1.
+        round_to: int or int array of shape `(groups,)`, at least 1.
         max_widths: int or int array of shape `(groups,)`, at least
             `min_widths`; `None` for the full sizes.
 
     Attributes:
+        round_to: int array of shape `(groups,)`.
         lowest, highest: int arrays, the bounds of the allowed widths.
         exact: bool array, the groups whose widths are multiples of `round_to`.
 
@@ -40,12 +75,13 @@ class WidthGrid:
                 "Argument `sizes` must be a vector of widths of at least 1. "
                 f"Received: sizes={sizes!r}"
             )
-        if round_to < 1 or round_to != int(round_to):
+        multiples = np.asarray(round_to)
+        if (multiples < 1).any() or (multiples != np.floor(multiples)).any():
             raise ValueError(
                 "Argument `round_to` must be a whole number of at least 1. "
                 f"Received: round_to={round_to}"
             )
-        self.round_to = int(round_to)
+        self.round_to = np.broadcast_to(multiples, self.sizes.shape).astype(int)
         minimum = self._bounds("min_widths", min_widths, 1)
         maximum = self.sizes
         if max_widths is not None:

@@ -9,6 +9,7 @@ from keras_chex.algorithms.allocation import (
     minimum_cost,
     uniform_share,
 )
+from keras_chex.algorithms.grid import multiples_for
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.latency import latency_cost
 from keras_chex.graph.exclusion import matching_names
@@ -25,6 +26,7 @@ class Budget:
         sizes: int array, units of each prunable group.
         min_widths: int array.
         max_widths: int array.
+        round_to: int array, multiples that widths are made of.
         limit: int, highest cost allowed; nanoseconds of a latency.
         dense: int, cost of the dense model.
         device: str, what a latency was measured on.
@@ -37,6 +39,7 @@ class Budget:
     sizes: np.ndarray
     min_widths: np.ndarray
     max_widths: np.ndarray
+    round_to: np.ndarray
     limit: int
     dense: int
     device: str = ""
@@ -64,7 +67,7 @@ class Budget:
             max_widths=self.max_widths,
         )
 
-    def uniform_widths(self, round_to):
+    def uniform_widths(self):
         """Widths on the grid, as equal in share as the budget allows."""
         return allocate(
             [None] * len(self.sizes),
@@ -74,7 +77,7 @@ class Budget:
             allocation="uniform",
             min_widths=self.min_widths,
             max_widths=self.max_widths,
-            round_to=round_to,
+            round_to=self.round_to,
         )
 
 
@@ -151,6 +154,7 @@ def make_budget(
         layers = None if scope is None else scope.layers
         cost = width_cost(graph, model, kind, input_shape, layers)
     sizes = np.array([group.size for group in groups])
+    multiples = multiples_for(sizes) if round_to == "auto" else round_to
     highest = group_bounds(groups, "max_channels", max_channels, sizes)
     lowest = group_bounds(groups, "min_channels", min_channels, 1)
     lowest = np.minimum(lowest, highest)
@@ -162,7 +166,7 @@ def make_budget(
         cost,
         min_widths=lowest,
         max_widths=highest,
-        round_to=round_to,
+        round_to=multiples,
     )
     if least > limit:
         share = least / dense
@@ -170,7 +174,7 @@ def make_budget(
         bound = "at most" if kind == "sparsity" else "at least"
         raise ValueError(
             f"Argument `{kind}` asks for less than min_channels={min_channels} "
-            f"and round_to={round_to} allow. Received: {kind}={value}, but "
+            f"and round_to={round_to!r} allow. Received: {kind}={value}, but "
             f"{bound} {share:.4f} can be reached. Choose such a budget, or "
             "smaller `min_channels` and `round_to`, or exclude fewer layers."
         )
@@ -182,6 +186,7 @@ def make_budget(
         sizes,
         lowest,
         highest,
+        np.broadcast_to(multiples, sizes.shape),
         limit,
         dense,
         device,

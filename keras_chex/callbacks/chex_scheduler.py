@@ -45,8 +45,11 @@ class ChexScheduler(keras.callbacks.Callback):
         min_channels: int, no group gets narrower; or a dict from names or
             regular expressions of layers to ints, for the groups that these
             layers make.
-        round_to: int, widths are multiples of it. The plan names the groups
-            for which there is none.
+        round_to: int, widths are multiples of it, which run faster. The plan
+            names the groups for which there is none. `"auto"` chooses for
+            each group the largest power of two that divides its size, is at
+            most 16, and leaves 16 widths to choose from: 4 for 64 channels,
+            16 from 256 on.
         exclude: layers that keep all channels they make: names, regular
             expressions, layers or layer classes.
         seed: int, for the draws.
@@ -124,7 +127,7 @@ class ChexScheduler(keras.callbacks.Callback):
         restore="mru",
         allocation="bn_scale",
         min_channels=1,
-        round_to=1,
+        round_to="auto",
         exclude=(),
         seed=0,
         verbose=1,

@@ -133,7 +133,7 @@ class Explorer:
             self.budget.cost,
             self.budget.limit,
             regrow=self.options.regrow,
-            round_to=self.options.round_to,
+            round_to=self.budget.round_to,
         )
 
     def begin(self, iterations, agree=list):
@@ -172,7 +172,7 @@ class Explorer:
             allocation=options.allocation,
             blend=progress if options.blend is None else options.blend,
             floor=options.floor,
-            round_to=options.round_to,
+            round_to=self.budget.round_to,
             seed=options.seed,
             step=time_now,
         )

@@ -35,7 +35,7 @@ class Options:
     floor: float | None
     min_channels: int | dict
     max_channels: int | dict | None
-    round_to: int
+    round_to: object
     seed: int
     verbose: int
     initial: str
@@ -57,8 +57,9 @@ class Options:
         for name in ("blend", "floor"):
             if getattr(self, name) is not None:
                 self._share(name, 0, 1)
-        for name in ("interval", "round_to"):
-            self._whole(name, 1)
+        self._whole("interval", 1)
+        if self.round_to != "auto":
+            self._whole("round_to", 1, ', or "auto"')
         self._bounds("min_channels")
         if self.max_channels is not None:
             self._bounds("max_channels")
@@ -81,11 +82,11 @@ class Options:
         if not number or not low <= value <= high:
             self._fail(name, f"a number from {low} to {high}")
 
-    def _whole(self, name, lowest):
+    def _whole(self, name, lowest, otherwise=""):
         value = getattr(self, name)
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or value < lowest:
-            self._fail(name, f"a whole number, at least {lowest}")
+            self._fail(name, f"a whole number, at least {lowest}{otherwise}")
 
     def _bounds(self, name):
         value = getattr(self, name)

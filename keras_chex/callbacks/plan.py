@@ -76,16 +76,16 @@ def make_plan(graph, budget, clock, options, start, flops_cost):
     """
     groups = [group for group in graph.groups if group.frozen is None]
     bounds = WidthGrid(
-        budget.sizes, budget.min_widths, options.round_to, budget.max_widths
+        budget.sizes, budget.min_widths, budget.round_to, budget.max_widths
     )
     notes = {
-        group.name: f"stays at {width}: has no multiple of {options.round_to}"
-        for group, width, exact in zip(
-            groups, bounds.lowest, bounds.exact, strict=True
+        group.name: f"stays at {width}: has no multiple of {multiple}"
+        for group, width, multiple, exact in zip(
+            groups, bounds.lowest, bounds.round_to, bounds.exact, strict=True
         )
         if not exact
     }
-    uniform = budget.uniform_widths(options.round_to)
+    uniform = budget.uniform_widths()
     return Plan(
         budget,
         clock,

@@ -6,7 +6,12 @@ from keras_chex.algorithms.ranking import ALLOCATIONS
 from keras_chex.analysis.summary import align, share
 from keras_chex.cli.console import Outcome
 from keras_chex.cli.files import read_arrays, read_model
-from keras_chex.cli.options import add_command, add_input_shape, positive
+from keras_chex.cli.options import (
+    add_command,
+    add_input_shape,
+    multiple,
+    positive,
+)
 from keras_chex.export.staging import staged_file
 
 EXAMPLE = """\
@@ -53,6 +58,21 @@ def add(commands):
         help="a layer or block that the budget counts, and all that is outside "
         "keeps its channels, by name or regular expression; repeat it for more",
     )
+    add_selection(parser)
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="examples (.npy or .npz) to correct the statistics of "
+        "BatchNormalization layers by",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="for --criterion=random"
+    )
+    add_input_shape(parser)
+
+
+def add_selection(parser):
+    """Adds what decides how many channels stay where, and which."""
     parser.add_argument(
         "--criterion",
         choices=CRITERIA,
@@ -67,10 +87,11 @@ def add(commands):
     )
     parser.add_argument(
         "--round-to",
-        type=positive,
-        default=1,
+        type=multiple,
+        default="auto",
         metavar="N",
-        help="widths are multiples of N; 8 or 16 suit most processors",
+        help="widths are multiples of N, which run faster (default: auto, a "
+        "sixteenth of a layer's channels, at most 16)",
     )
     parser.add_argument(
         "--min-channels",
@@ -90,16 +111,6 @@ def add(commands):
         help="a layer that keeps its channels, by name or regular expression; "
         "repeat it for more",
     )
-    parser.add_argument(
-        "--data",
-        metavar="FILE",
-        help="examples (.npy or .npz) to correct the statistics of "
-        "BatchNormalization layers by",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="for --criterion=random"
-    )
-    add_input_shape(parser)
 
 
 def run(args):

@@ -92,6 +92,15 @@ def positive(text):
     return int(text)
 
 
+def multiple(text):
+    """Reads a whole number above 0, or `auto`.
+
+    >>> multiple("8"), multiple("auto")
+    (8, 'auto')
+    """
+    return text if text == "auto" else positive(text)
+
+
 def import_modules(names):
     """Imports modules of the user, from the current folder too.
 

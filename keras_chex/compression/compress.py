@@ -27,7 +27,7 @@ def compress(
     allocation="bn_scale",
     min_channels=1,
     max_channels=None,
-    round_to=1,
+    round_to="auto",
     exclude=(),
     input_shape=None,
     data=None,
@@ -65,7 +65,7 @@ def compress(
             `"bn_scale_raw"` or `"uniform"`.
         min_channels: int or dict, see `ChexScheduler`.
         max_channels: int or dict, see `ChexScheduler`.
-        round_to: int, widths are multiples of it.
+        round_to: int or `"auto"`, see `ChexScheduler`.
         exclude: layers that keep all channels they make: names, regular
             expressions, layers or layer classes.
         input_shape: shape of one example, for a model that takes any size.

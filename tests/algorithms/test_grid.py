@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_chex.algorithms.grid import WidthGrid
+from keras_chex.algorithms.grid import WidthGrid, multiples_for
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,34 @@ def test_rounding_agrees_with_a_search_of_all_widths(size, round_to, data):
     assert grid.at_least([width])[0] == at_least
     nearest = grid.nearest([width])[0]
     assert abs(nearest - width) == np.abs(allowed - width).min()
+
+
+def test_every_group_may_have_a_multiple_of_its_own():
+    sizes, multiples = np.array([64, 20, 9]), np.array([8, 3, 1])
+    grid = WidthGrid(sizes, 2, multiples)
+    alone = [
+        WidthGrid([size], 2, multiple)
+        for size, multiple in zip(sizes, multiples, strict=True)
+    ]
+    for move in ("at_most", "at_least", "nearest", "above", "below"):
+        for widths in ([64, 20, 9], [17, 7, 5], [1, 1, 1]):
+            found = getattr(grid, move)(np.array(widths))
+            one_by_one = [
+                getattr(group, move)(np.array([width]))[0]
+                for group, width in zip(alone, widths, strict=True)
+            ]
+            assert found.tolist() == one_by_one
+
+
+@given(sizes=st.lists(st.integers(1, 4096), min_size=1, max_size=5))
+def test_multiples_by_size_leave_full_widths_and_a_choice(sizes):
+    multiples = multiples_for(sizes)
+    grid = WidthGrid(sizes, 1, multiples)
+    assert (grid.highest == sizes).all() and grid.exact.all()
+    assert (multiples <= 16).all()
+    narrow = np.array(sizes) < 32
+    assert (multiples[narrow] == 1).all()
+    assert (multiples * 16 <= np.array(sizes))[multiples > 1].all()
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,27 @@ def test_widths_are_multiples_of_round_to():
         assert all(width % 8 == 0 for width in entry["widths"].values())
 
 
+def test_multiples_are_chosen_by_the_size_of_a_group():
+    model = keras_chex.wrap(
+        keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(64, "relu", name="wide"),
+                keras.layers.Dense(24, "relu", name="narrow"),
+                keras.layers.Dense(2),
+            ]
+        )
+    )
+    model.compile("sgd", "mse")
+    scheduler = keras_chex.ChexScheduler(params=0.6, interval=1, verbose=0)
+    x, y = np.ones((8, 4)), np.ones((8, 2))
+    model.fit(x, y, epochs=6, verbose=0, callbacks=[scheduler])
+    widths = [entry["widths"] for entry in scheduler.history]
+    assert {each["wide"] % 4 for each in widths} == {0}
+    assert any(each["narrow"] % 4 for each in widths)
+    assert scheduler.history[-1]["params"] <= 0.6
+
+
 def test_equal_scales_give_uniform_widths():
     widths = []
     for allocation in ("bn_scale", "uniform"):
