@@ -9,7 +9,9 @@ cores, with weights of akamaster/pytorch_resnet_cifar10 as an `.npz`:
 
     python -m benchmarks.compress_resnet56 --weights=resnet56.npz
 
-With fine-tuning afterwards, twenty minutes more for each of the networks:
+With fine-tuning afterwards, twenty minutes more for each of the networks (four
+with `--fine_tune_images=10000`, which takes the first images of the training
+set only):
 
     python -m benchmarks.compress_resnet56 --weights=resnet56.npz \\
         --fine_tune_epochs=5
@@ -54,6 +56,9 @@ flags.DEFINE_integer("seeds", 3, "Draws of random channels.")
 
 # fine-tuning
 flags.DEFINE_integer("fine_tune_epochs", 0, "Epochs after compression.")
+flags.DEFINE_integer(
+    "fine_tune_images", None, "Training images of it; all if not set."
+)
 flags.DEFINE_float("lr", 0.01, "Its largest learning rate.")
 
 # run
@@ -75,6 +80,7 @@ class Cell:
         seed: int.
         corrected: bool, whether the statistics were corrected.
         epochs: int, of fine-tuning.
+        tuned_on: int, training images of it; `None` for all.
     """
 
     flops: float
@@ -83,6 +89,7 @@ class Cell:
     seed: int
     corrected: bool
     epochs: int
+    tuned_on: int | None = None
 
     @property
     def name(self):
@@ -93,7 +100,8 @@ class Cell:
             self.criterion,
             f"seed{self.seed}",
             "corrected" if self.corrected else "as_it_was",
-            f"{self.epochs}epochs",
+            f"{self.epochs}epochs"
+            + (f"_of_{self.tuned_on}" if self.tuned_on else ""),
             f"{FLAGS.test_images}images",
         ]
         return "-".join(parts) + ".json"
@@ -109,7 +117,9 @@ def cells():
             cell = Cell(flops, allocation, criterion, seed, corrected, 0)
             yield cell
             if epochs and corrected:
-                yield dataclasses.replace(cell, epochs=epochs)
+                yield dataclasses.replace(
+                    cell, epochs=epochs, tuned_on=FLAGS.fine_tune_images
+                )
 
 
 def measured(cell, dense, images):
@@ -143,10 +153,11 @@ def fine_tune(model, images, cell):
     recipe = Recipe(
         epochs=cell.epochs, lr=FLAGS.lr, weight_decay=1e-4, seed=cell.seed
     )
-    steps = pipeline.steps_per_epoch(len(images.train[0]), recipe.batch_size)
+    train = images.first(cell.tuned_on or len(images.train[0]), 0).train
+    steps = pipeline.steps_per_epoch(len(train[0]), recipe.batch_size)
     compile_model(model, recipe, steps)
     batches = pipeline.train_batches(
-        *images.train,
+        *train,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         shift=recipe.shift,
@@ -183,17 +194,18 @@ def markdown(dense, records):
     rows = {}
     for record in records:
         key = (-record["flops"], record["allocation"], record["epochs"])
-        key += (record["corrected"],)
+        key += (record.get("tuned_on") or 0, record["corrected"])
         rows.setdefault(key, {}).setdefault(record["criterion"], []).append(
             record["accuracy"]
         )
     for key, row in sorted(rows.items()):
-        flops, allocation, epochs, corrected = key
+        flops, allocation, epochs, tuned_on, corrected = key
+        some = f" of {tuned_on:,} images" if tuned_on else ""
         cells = [
             f"{-flops:g}",
             allocation,
             "corrected" if corrected else "as they were",
-            f"{epochs} epochs" if epochs else "no",
+            f"{epochs} epochs{some}" if epochs else "no",
             *(_percent(row.get(criterion)) for criterion in criteria),
         ]
         lines.append(f"| {' | '.join(cells)} |")

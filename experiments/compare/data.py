@@ -1,5 +1,7 @@
 """Image sets of the study, converted once to arrays that need only NumPy."""
 
+import dataclasses
+
 import numpy as np
 
 from ..common.datasets import MIRRORED, ImageSet, load_digits
@@ -44,9 +46,26 @@ def load_images(setting, directory):
         flip=setting.dataset in FLIPPED,
         **_statistics(arrays[0]),
     )
+    if setting.holdout:
+        images = held_out(images, setting.holdout)
     if setting.examples is None:
         return images
     return images.first(setting.examples, test=len(images.test[0]))
+
+
+def held_out(images, count):
+    """The last training images in place of the test set.
+
+    Args:
+        images: an `ImageSet`.
+        count: int, below the number of training images.
+
+    Returns:
+        An `ImageSet`.
+    """
+    train = tuple(array[:-count] for array in images.train)
+    test = tuple(array[-count:] for array in images.train)
+    return dataclasses.replace(images, train=train, test=test)
 
 
 def _statistics(pixels):

@@ -31,6 +31,8 @@ class Setting:
         weight_decay: float, the factor of L2 regularisation.
         shift: int, augmentation: largest shift in pixels.
         examples: int, only the first training images; `None` for all.
+        holdout: int, this many training images, the last ones, take the place
+            of the test set, which stays unseen: for choosing among variants.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Setting:
     weight_decay: float = 5e-4
     shift: int = 4
     examples: int | None = None
+    holdout: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +130,13 @@ def _by_name(*entries):
 SETTINGS = _by_name(
     Setting("digits", "digits", 8, 8, 16, 60, 32, 0.05, 1e-3, 1),
     Setting("cifar16_short", "cifar10", 16, 8, 16, 8, shift=2, examples=10_240),
+    Setting(
+        *("cifar16_tuning", "cifar10", 16, 14, 16, 24),
+        **{"shift": 2, "examples": 20_480, "holdout": 10_000},
+    ),
+    Setting(
+        "cifar16_some", "cifar10", 16, 14, 16, 24, shift=2, examples=20_480
+    ),
     Setting("cifar16", "cifar10", 16, 14, 16, 36, shift=2),
     Setting("cifar32_r8", "cifar10", 32, 8, 16, 40),
     Setting("cifar32", "cifar10", 32, 20, 16, 100),
@@ -232,6 +242,11 @@ CONTENDERS = _by_name(
     ),
 )
 
+TUNED = (
+    *("prune_gradual", "allocation_uniform", "end_0.5", "end_0.33"),
+    *("regrow_0.2", "bn_scale_end_0.33", "uniform_end_0.33"),
+)
+
 TITLES = {
     "steps": "What each part of the method adds",
     "sampling": "How channels are drawn",
@@ -261,6 +276,13 @@ STUDIES = {
         "CHEX against the alternatives, large networks",
         tuple(contender.name for contender in HEADLINE),
         ("cifar32_wide", "cifar32_deep"),
+    ),
+    "tuning": Study(
+        "Variants of the method on held-out training images",
+        ("slim", "chex", "dense", *TUNED),
+        ("cifar16_tuning",),
+        (0.25,),
+        (0, 1),
     ),
     "trial": Study(
         "A trial of the programs",

@@ -17,7 +17,8 @@ python -m experiments.compare.render --records=runs/compare/records
 
 All contenders of a table share data, augmentation, optimizer, batch size and, \
 but where it says otherwise, the number of epochs. The accuracy is that of the \
-last epoch on the test set, by the network that is left: plain Keras, without \
+last epoch on the test set (in the study of variants on training images that \
+were held out), by the network that is left: plain Keras, without \
 dormant channels. Nothing within a run depends on it.
 
 | column | |
@@ -110,12 +111,13 @@ def _dense(line):
 def describe(record):
     """A setting in words, from a record."""
     setting = record["setting"]
-    images = setting["examples"]
+    images, held_out = setting["examples"], setting.get("holdout")
     return (
         f"{setting['dataset']}, {setting['pixels']} pixels, "
         + (f"{images:,} images, " if images else "")
         + f"ResNet-{setting['depth']} of {setting['width']} channels, "
         f"{setting['epochs']} epochs"
+        + (", scored on held-out training images" if held_out else "")
     )
 
 

@@ -12,6 +12,7 @@ from experiments.common.run_directory import read_json
 from experiments.compare import cell as cells
 from experiments.compare import grid
 from experiments.compare.cell import mean_share, run_cell
+from experiments.compare.data import load_images
 from experiments.compare.estimate import Estimator
 from experiments.compare.places import Places
 
@@ -52,6 +53,17 @@ def places(tmp_path_factory):
 @pytest.fixture(scope="module")
 def records(places):
     return {name: run_cell(toy(name), places) for name in NAMES}
+
+
+def test_variants_are_chosen_on_training_images(places):
+    everything = load_images(TOY, places.data())
+    setting = dataclasses.replace(TOY, holdout=24, examples=32)
+    images = load_images(setting, places.data())
+    labels = everything.train[1]
+    np.testing.assert_array_equal(images.train[1], labels[:32])
+    np.testing.assert_array_equal(images.test[1], labels[IMAGES - 24 :])
+    # Not even images that are left out of training are scored.
+    assert len(images.test[0]) == 24
 
 
 def cost_by_hand(first, second, third):
