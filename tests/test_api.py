@@ -14,7 +14,8 @@ SIGNATURES = {
     "wrap": "model exclude",
     "compress": (
         "model flops params sparsity criterion allocation min_channels "
-        "max_channels round_to exclude input_shape data blend floor seed"
+        "max_channels round_to exclude input_shape data blend floor seed "
+        "latency latency_table budget_scope"
     ),
     "write_report": "folder model history scheduler tflite title",
     "strip": "model",

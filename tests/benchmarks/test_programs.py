@@ -124,15 +124,19 @@ def test_exploration_share_is_projected(tmp_path):
 
 @pytest.mark.large
 def test_round_to_compares_with_a_uniform_network(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- widths: begin --><!-- widths: end -->")
     result, printed = run_program(
         *("round_to", tmp_path, "--models=MobileNetV2", "--image_size=32"),
-        *("--flops=0.5", "--round_to=8", "--modes=float32", "--runs=3"),
+        *("--flops=0.5", "--round_to=auto", "--modes=float32", "--runs=3"),
+        f"--page={page}",
     )
     dense, rounded, uniform = result["files"]
     assert dense["speedup"] == 1
     assert rounded["flops"] <= 0.5
     assert uniform["at_equal_flops"] == pytest.approx(1)
-    assert "| network, widths |" in printed
+    assert "times faster" in printed
+    assert f"| 0.5 | {rounded['speedup']:.2f} |" in page.read_text()
 
 
 @pytest.mark.large
