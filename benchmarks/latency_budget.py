@@ -44,7 +44,10 @@ def table_of(name, model):
     """Measures a network's table; returns it with the seconds it took."""
     start = time.perf_counter()
     found = keras_chex.measure_latency(
-        model, threads=FLAGS.threads, rounds=FLAGS.rounds
+        model,
+        threads=FLAGS.threads,
+        rounds=FLAGS.rounds,
+        share=min(map(float, FLAGS.latency)),
     )
     seconds = time.perf_counter() - start
     if FLAGS.tables:

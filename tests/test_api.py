@@ -35,7 +35,7 @@ SIGNATURES = {
     "float_layers": "model",
     "export_qat_tflite": "model path representative_data metadata",
     "export_onnx": "model path opset_version representative_data",
-    "measure_latency": "model threads input_shape rounds",
+    "measure_latency": "model threads input_shape rounds share",
     "benchmark": "path_or_model threads batch_size runs warmup memory",
     "compare_latency": "paths_or_models threads batch_size runs warmup memory",
     "ChexWrapper": "layer exclude kwargs",

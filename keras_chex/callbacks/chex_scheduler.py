@@ -210,7 +210,7 @@ class ChexScheduler(keras.callbacks.Callback):
         """
         if self.budget[0] == "latency" and self.latency_table is None:
             self.latency_table = measured_table(
-                model, self.input_shape, self.options.verbose
+                model, self.budget[1], self.input_shape, self.options.verbose
             )
         return self.latency_table
 

@@ -41,8 +41,14 @@ def given_table(budget, latency_table):
     return latency_table
 
 
-def measured_table(model, input_shape, verbose):
+def measured_table(model, share, input_shape, verbose):
     """Measures the table of a run on this machine.
+
+    Args:
+        model: a model with `ChexWrapper` layers.
+        share: float, the budget.
+        input_shape: see `ChexScheduler`.
+        verbose: int, whether to say so.
 
     Raises:
         ImportError: If LiteRT is not installed.
@@ -72,4 +78,4 @@ def measured_table(model, input_shape, verbose):
             "takes minutes for a large model; `scheduler.latency_table.save` "
             "keeps the result."
         )
-    return measure_latency(model, input_shape=input_shape)
+    return measure_latency(model, input_shape=input_shape, share=share)

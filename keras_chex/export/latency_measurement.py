@@ -1,5 +1,6 @@
 """`measure_latency`: the latency table of a network on this machine."""
 
+import dataclasses
 import importlib.metadata
 import pathlib
 import platform
@@ -7,6 +8,9 @@ import tempfile
 
 import numpy as np
 
+from keras_chex.algorithms.allocation import allocate, minimum_cost
+from keras_chex.algorithms.arguments import check_share
+from keras_chex.algorithms.grid import multiples_for
 from keras_chex.analysis.budget import prunable
 from keras_chex.analysis.latency import latency_cost
 from keras_chex.analysis.layer_shapes import shaped_layers
@@ -33,7 +37,7 @@ from keras_chex.surgery.narrowing import narrow_model
 NARROW_SHARES, NARROW_MULTIPLE = (0.5, 0.35), 8
 
 
-def measure_latency(model, threads=1, input_shape=None, rounds=15):
+def measure_latency(model, threads=1, input_shape=None, rounds=15, share=None):
     """Measures how long the layers of a network take at any width.
 
     Every layer shape of the network is run in LiteRT by itself, at about 25
@@ -48,6 +52,9 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
             processor time, several by the wall clock: keep the machine quiet.
         input_shape: shape of one example, for a model that takes any size.
         rounds: int, times that each file is run; the fast runs count.
+        share: float, share of the dense latency that the table will be used
+            at. A network of that latency and even widths is then timed, too,
+            and the table is right there rather than everywhere about.
 
     Returns:
         A `LatencyTable`.
@@ -76,6 +83,8 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
                 f"Argument `{argument}` must be a positive integer. Received: "
                 f"{argument}={value!r}"
             )
+    if share is not None:
+        check_share("share", share)
     check_exportable(model)
     graph = read_channels(model)
     layers = shaped_layers(graph, call_shapes(graph, model, input_shape))
@@ -94,40 +103,64 @@ def measure_latency(model, threads=1, input_shape=None, rounds=15):
         tables[name] = layer_times(
             shape, *tiles[kernel], unit_time, threads, rounds
         )
-    plain = LatencyTable(processor(), threads, runtime(), tables)
-    return _calibrated(plain, graph, model, input_shape, rounds)
-
-
-def _calibrated(table, graph, model, input_shape, rounds):
-    """Fits scale and constant to the times of whole networks."""
     groups = [graph.groups[i] for i in prunable(graph)]
-    sizes = np.array([group.size for group in groups], int)
-    networks = [sizes, *(_narrowed(sizes, share) for share in NARROW_SHARES)]
-    with tempfile.TemporaryDirectory() as folder:
-        invocations = [
-            _network(
-                graph,
-                model,
-                {
-                    group.name: np.arange(width)
-                    for group, width in zip(groups, widths, strict=True)
-                },
-                pathlib.Path(folder) / f"{number}.tflite",
-                table.threads,
-                input_shape,
-            )
-            for number, widths in enumerate(networks)
-        ]
-        measured = fast_times(invocations, rounds, clock_of(table.threads))
-    cost = latency_cost(graph, model, table, input_shape)
-    alone = [cost(widths) for widths in networks]
-    return LatencyTable(
-        table.device,
-        table.threads,
-        table.runtime,
-        table.layers,
-        *fit_line(alone, measured),
+
+    def time_networks(networks):
+        with tempfile.TemporaryDirectory() as folder:
+            invocations = [
+                _network(
+                    graph,
+                    model,
+                    {
+                        group.name: np.arange(width)
+                        for group, width in zip(groups, widths, strict=True)
+                    },
+                    pathlib.Path(folder) / f"{number}.tflite",
+                    threads,
+                    input_shape,
+                )
+                for number, widths in enumerate(networks)
+            ]
+            return fast_times(invocations, rounds, clock_of(threads))
+
+    return _calibrated(
+        LatencyTable(processor(), threads, runtime(), tables),
+        time_networks,
+        np.array([group.size for group in groups], int),
+        lambda table: latency_cost(graph, model, table, input_shape),
+        share,
     )
+
+
+def _calibrated(table, time_networks, sizes, cost_with, share):
+    """Fits scale and constant to the times of whole networks.
+
+    Args:
+        table: `LatencyTable` of layers that were timed alone.
+        time_networks: function from a list of widths to nanoseconds.
+        sizes: int array, widths of the dense network.
+        cost_with: function from a table to its `LatencyCost`.
+        share: float or `None`, see `measure_latency`.
+    """
+    alone = cost_with(table)
+    networks = [sizes, *(_narrowed(sizes, part) for part in NARROW_SHARES)]
+    line = fit_line([alone(w) for w in networks], time_networks(networks))
+    found = dataclasses.replace(table, scale=line[0], constant=line[1])
+    if share is None:
+        return found
+    cost, grid = cost_with(found), multiples_for(sizes)
+    limit = max(share * cost(sizes), minimum_cost(sizes, cost, round_to=grid))
+    aimed = allocate(
+        [None] * len(sizes),
+        sizes,
+        cost,
+        limit,
+        allocation="uniform",
+        round_to=grid,
+    )
+    networks = [sizes, aimed]
+    line = fit_line([alone(w) for w in networks], time_networks(networks))
+    return dataclasses.replace(table, scale=line[0], constant=line[1])
 
 
 def _narrowed(sizes, share):

@@ -64,8 +64,8 @@ def test_a_table_is_measured_when_there_is_none(monkeypatch):
     table = made_up_table(model)
     asked = []
 
-    def measure(model, input_shape):
-        asked.append((model, input_shape))
+    def measure(model, input_shape, share):
+        asked.append((model, input_shape, share))
         return table
 
     monkeypatch.setattr(latency_module, "measure_latency", measure)
@@ -76,14 +76,14 @@ def test_a_table_is_measured_when_there_is_none(monkeypatch):
     scheduler.plan(model, epochs=6)
     scheduler.plan(model, epochs=6)
     assert scheduler.latency_table is table
-    assert asked == [(model, None)]
+    assert asked == [(model, None, 0.5)]
 
 
 def test_measuring_is_announced(monkeypatch, capsys):
     model = prepared()
     table = made_up_table(model)
     monkeypatch.setattr(
-        latency_module, "measure_latency", lambda model, input_shape: table
+        latency_module, "measure_latency", lambda model, **options: table
     )
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(latency_module, "worker_count", lambda model: 1)

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 
 import keras_chex
+from keras_chex.algorithms.latency_cost import LatencyCost, LatencyTerm
 from keras_chex.analysis.layer_shapes import LayerShape
 from keras_chex.export import layer_files, layer_timing
-from keras_chex.export.latency_measurement import fit_line
+from keras_chex.export.latency_measurement import _calibrated, fit_line
+from keras_chex.export.latency_table import LatencyTable, LayerTimes
 from keras_chex.export.litert import open_interpreter
 from keras_chex.export.quiet import quiet_stderr
 
@@ -132,6 +134,40 @@ def test_networks_count_by_their_relative_errors():
     scale, constant = fit_line((100, 50, 25), (100, 50, 28))
     assert scale * 25 + constant == pytest.approx(27.5, abs=0.1)
     assert scale * 100 + constant == pytest.approx(98.1, abs=0.1)
+
+
+def test_the_table_is_right_where_it_is_used():
+    """A network faster by a half than its layers say, but dense as they say."""
+    shape = LayerShape("dense", 4, 64)
+    columns = tuple(range(64, 64 * 65, 64))
+    times = LayerTimes((4,), tuple(range(1, 65)), (columns,))
+    table = LatencyTable("here", 1, "runtime", {str(shape): times})
+    timed = []
+
+    def cost_with(table):
+        term = LatencyTerm(
+            *([0], 4, [1], 0, times.inputs, times.outputs),
+            table.scale * np.array(times.nanoseconds),
+        )
+        return LatencyCost([term], 1, table.constant)
+
+    def time_networks(networks):
+        timed.append([int(widths[0]) for widths in networks])
+        return np.array([64.0 * w * (1 if w == 64 else 0.5) for w in timed[-1]])
+
+    sizes = np.array([64])
+    found = _calibrated(table, time_networks, sizes, cost_with, 0.4)
+    assert timed[0] == [64, 32, 24] and timed[1][0] == 64
+    cost = cost_with(found)
+    for widths, nanoseconds in zip(
+        timed[1], time_networks([sizes, [timed[1][1]]]), strict=True
+    ):
+        assert cost([widths]) == pytest.approx(nanoseconds, abs=2)
+
+
+def test_a_share_out_of_range_is_refused(model):
+    with pytest.raises(ValueError, match="`share` must"):
+        keras_chex.measure_latency(model, share=1.5)
 
 
 @pytest.mark.parametrize("argument", ["threads", "rounds"])
