@@ -49,12 +49,12 @@ SMOKE = {
     "head_layers": 1,
     "anchor_size": 1.5,
     "batch_size": 8,
-    "epochs": 3,
+    "epochs": 2,
     "interval": 1,
-    "end": 0.67,
+    "end": 0.5,
     "optimizer": "adam",
     "lr": 1e-3,
-    "score_every": 3,
+    "score_every": 2,
 }
 # Classes and training pictures with objects of COCO 2017.
 COCO = (80, 117266)
