@@ -37,6 +37,7 @@ TEST = [
     "pytest>=7.4",
     "pytest-xdist>=3.3",
     "hypothesis>=6.80",
+    "pycocotools>=2.0.7",
 ]
 
 # Keras on another backend than TensorFlow; `requirements-jax.txt` and
