@@ -27,6 +27,7 @@ DATASETS = ["tensorflow-datasets>=4.9.4", "importlib_resources"]
 # Version 0.8 of TFMOT only takes models of Keras 2, which is `tf_keras`.
 TFMOT = ["tensorflow-model-optimization>=0.8", "tf_keras>=2.18"]
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18", "tf2onnx>=1.16"]
+COCO = ["keras-hub>=0.20", "pycocotools>=2.0.7", "pillow>=10.0"]
 DEMO = [*LITERT, "scikit-learn>=1.3", "matplotlib>=3.7"]
 TEST = [
     *DEMO,
@@ -54,6 +55,8 @@ EXTRAS = {
     "lint": ["ruff==0.17.6"],
     # Backbones that `make models` checks the package on.
     "hub": ["keras-hub>=0.20"],
+    # Pictures in COCO layout: experiments/coco_detection.py.
+    "coco": COCO,
     # Converting to and from Keras 2, and quantisation-aware training.
     "tfmot": TFMOT,
     "onnx": ONNX,
