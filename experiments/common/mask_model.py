@@ -117,6 +117,21 @@ class MaskRCNN(keras.Model):
             name=name,
         )
 
+    def load_backbone(self, classifier):
+        """Takes over the weights of a classifier's convolutions.
+
+        Args:
+            classifier: a network of `imagenet_resnet` with the same backbone.
+
+        Raises:
+            ValueError: If a layer of the backbone is missing there, or has
+                weights of other shapes.
+        """
+        given = {layer.name: layer for layer in classifier.layers}
+        for layer in self.features.layers:
+            if layer.weights and not layer.name.startswith("fpn_"):
+                _copy_weights(given.get(layer.name), layer)
+
     @property
     def metrics(self):
         return self.trackers
@@ -327,6 +342,18 @@ def mask_network(channels, classes):
     )(x)
     masks = layers.Conv3D(classes, 1, dtype="float32", name="mask_logits")(x)
     return keras.Model(inputs, masks, name="mask_head")
+
+
+def _copy_weights(given, layer):
+    shapes = [tuple(w.shape) for w in layer.weights]
+    found = [tuple(w.shape) for w in given.weights] if given else None
+    if found != shapes:
+        raise ValueError(
+            "The network whose backbone to begin with must have the layers of "
+            f"this one. Received: {found or 'no layer'} for '{layer.name}' "
+            f"with weights {shapes}"
+        )
+    layer.set_weights(given.get_weights())
 
 
 def _small(deviation):
