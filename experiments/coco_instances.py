@@ -56,7 +56,7 @@ SMOKE = {
     "objects": 8,
     "batch_size": 4,
     "epochs": 4,
-    "interval": 6,
+    "interval": 12,
     "end": 0.5,
     "latency_runs": 10,
 }
@@ -106,7 +106,7 @@ flags.DEFINE_string(
 
 # exploration
 program_flags.define_exploration(interval=1000, end=0.75)
-flags.set_default(FLAGS["unit"], "step")
+FLAGS.set_default("unit", "step")
 flags.DEFINE_string(
     "budget_scope",
     None,

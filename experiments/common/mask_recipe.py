@@ -98,6 +98,8 @@ def compile_model(model, recipe, steps_per_epoch):
         global_clipnorm=recipe.clip,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    # Built later, its variables would have the step traced a second time.
+    optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer)
 
 
