@@ -274,7 +274,7 @@ def pyramid(image_size, backbone, width, channels):
         levels.insert(0, smooth(x))
     coarsest = layers.MaxPooling2D(1, 2, name=f"fpn_pool{LEVELS[-1]}")
     levels.append(coarsest(levels[-1]))
-    return keras.Model(resnet.inputs, levels, name="features")
+    return keras.Model(resnet.inputs[0], levels, name="features")
 
 
 def proposal_network(levels, channels):

@@ -209,7 +209,7 @@ def mask_targets(masks, objects, owner, boxes, size):
         [ops.flip(x, axis=-1) for x in (first, first + (size - 1) * step)],
         axis=-1,
     )
-    rows = ops.reshape(owner, (-1,)) + owners(boxes) * count
+    rows = ops.reshape(ops.cast(owner, "int32"), (-1,)) + owners(boxes) * count
     crops = tf.image.crop_and_resize(
         ops.cast(framed, "float32"),
         relative(ops.reshape(places, (-1, 4)), (cells + 2, cells + 2)),
