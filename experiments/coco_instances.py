@@ -107,12 +107,6 @@ flags.DEFINE_string(
 # exploration
 program_flags.define_exploration(interval=1000, end=0.75)
 FLAGS.set_default("unit", "step")
-flags.DEFINE_string(
-    "budget_scope",
-    None,
-    "Layers that the budget counts, such as features, the backbone with its "
-    "pyramid; all if not set.",
-)
 
 flags.adopt_module_key_flags(program_flags)
 
@@ -168,7 +162,7 @@ def run(directory, task, seed):
     )
     return race.run(
         lambda: build(len(task.classes), seed),
-        scheduler(seed),
+        program_flags.scheduler(FLAGS, seed),
         f"Mask R-CNN on {task.name}, seed {seed}",
     )
 
@@ -185,9 +179,8 @@ def dry_run():
         classes, pictures, name = len(task.classes), len(task.train), task.name
     steps = steps_per_epoch(pictures, FLAGS.batch_size)
     model = build(classes, FLAGS.seed)
-    plan = scheduler(FLAGS.seed).plan(
-        keras_chex.wrap(model), FLAGS.epochs, steps
-    )
+    scheduler = program_flags.scheduler(FLAGS, FLAGS.seed)
+    plan = scheduler.plan(keras_chex.wrap(model), FLAGS.epochs, steps)
     flops = keras_chex.flops(model)
     params = sum(math.prod(v.shape) for v in model.trainable_variables)
     height, width = model.arguments["image_size"]
@@ -254,11 +247,6 @@ def recipe(seed):
         clip=FLAGS.clip,
         seed=seed,
     )
-
-
-def scheduler(seed):
-    """The callback that the flags describe."""
-    return program_flags.scheduler(FLAGS, seed, budget_scope=FLAGS.budget_scope)
 
 
 def build(classes, seed):

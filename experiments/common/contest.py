@@ -93,7 +93,7 @@ class Contest:
             return result
         keras.utils.set_random_seed(self.recipe.seed)
         model = build()
-        callbacks = [self.progress(name)]
+        callbacks = [ProgressLine(name, self.report_every)]
         if scheduler is not None:
             model = keras_chex.wrap(model)
             callbacks = [scheduler, ChannelLog(), *callbacks]
@@ -105,20 +105,11 @@ class Contest:
                 for group in keras_chex.channel_groups(model)
                 if group.frozen is None
             }
-            trained, model = model, keras_chex.strip(model)
-            result |= self.compare(trained, model)
+            model = keras_chex.strip(model)
         result |= self.measure(model, folder)
         write_json(folder / "result.json", result)
         shutil.rmtree(folder / "backup")
         return result
-
-    def progress(self, name):
-        """The callback that prints how the training of a contender goes."""
-        return ProgressLine(name, self.report_every)
-
-    def compare(self, trained, stripped):
-        """What is said of a stripped model beside the trained one, a dict."""
-        return {}
 
     def train(self, model, folder, callbacks):
         """Trains a model; returns the rows of its history."""

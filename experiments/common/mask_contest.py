@@ -36,6 +36,7 @@ ROWS = (
     ("outputs, stripped - trained", "stripped_gap", lambda v: f"{v:.1e}"),
     ("AP, stripped - trained", "stripped_ap_gap", lambda v: f"{v:.1e}"),
 )
+SHOWN = (("loss", "loss"), ("test", "val_loss"))
 DETECTIONS = "detections.json"
 VERIFIED = 4
 
@@ -80,7 +81,7 @@ class MaskContest(Contest):
 
     def progress(self, name):
         """As `Contest.progress`."""
-        return LossLine(name, self.report_every)
+        return ProgressLine(name, self.report_every, SHOWN)
 
     def train(self, model, folder, callbacks):
         """As `Contest.train`."""
@@ -96,8 +97,8 @@ class MaskContest(Contest):
             self.backup_every,
         )
 
-    def compare(self, trained, stripped):
-        """As `Contest.compare`: outputs, and average precision."""
+    def verify(self, trained, stripped):
+        """As `Contest.verify`: outputs, and average precision."""
         part = self.images.task.test
         (seen, raw), (again, others) = (
             mask_scores.detections(model, self.images)
@@ -129,10 +130,3 @@ class MaskContest(Contest):
                 np.mean([row.get("chex/flops", 1.0) for row in rows])
             ),
         }
-
-
-class LossLine(ProgressLine):
-    """Prints the losses every few epochs."""
-
-    def line(self, logs):
-        return f"loss {logs['loss']:.4f}  test {logs['val_loss']:.4f}"

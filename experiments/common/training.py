@@ -229,18 +229,12 @@ class ProgressLine(keras.callbacks.Callback):
             return
         line = (
             f"{self.title}  epoch {epoch:>{len(str(epochs))}}/{epochs}"
-            f"  {self.line(logs)}"
+            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
+            f"  test {logs['val_accuracy']:.4f}"
         )
         if "chex/flops" in logs:
             line += f"  FLOPs {logs['chex/flops']:.3f}"
         print(line, flush=True)
-
-    def line(self, logs):
-        """What is told of an epoch."""
-        return (
-            f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-            f"  test {logs['val_accuracy']:.4f}"
-        )
 
 
 class ChannelLog(keras.callbacks.Callback):

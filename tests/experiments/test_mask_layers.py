@@ -33,6 +33,8 @@ def reference_proposals(logits, deltas, candidates, overlap):
         best = np.argsort(-logits[part])[:candidates]
         boxes = mask_boxes.decode(deltas[part][best], anchors[best], SIZE)
         boxes, scores = np.array(boxes), logits[part][best, None]
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        boxes, scores = boxes[inside], scores[inside]
         kept = reference_suppression(boxes, scores, overlap, -np.inf)
         found += [(score, boxes[place]) for score, _, place in kept]
     return [box for _, box in sorted(found, key=lambda pair: -pair[0])]
