@@ -7,6 +7,7 @@ square. A new layer rule adds a row.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 import keras
@@ -96,6 +97,33 @@ ROWS = {
         shapes.two_inputs_two_outputs,
         ("c1", "encode", "hidden"),
         {"size": "output"},
+    ),
+    "pyramid_with_shared_heads": Row(
+        shapes.pyramid_with_shared_heads,
+        (
+            "stem",
+            "down",
+            "lateral2+lateral1",
+            "out1+out2",
+            "boxes",
+            "classes",
+        ),
+        {"boxes_last": "reshapes across", "classes_last": "reshapes across"},
+    ),
+    "pyramid_with_group_norms": Row(
+        lambda: shapes.pyramid_with_shared_heads(
+            functools.partial(keras.layers.GroupNormalization, 2)
+        ),
+        (
+            "stem",
+            "down",
+            "lateral2+lateral1",
+            "out1+out2",
+            "boxes",
+            "classes",
+        ),
+        {"boxes_last": "reshapes across", "classes_last": "reshapes across"},
+        zero_preserving=False,
     ),
     "part_of_another_model": Row(shapes.part_of_another_model, ("c1", "c2")),
     "convolution_is_output": Row(

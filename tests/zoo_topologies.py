@@ -200,6 +200,36 @@ def two_inputs_two_outputs():
     return keras.Model([image, facts], outputs)
 
 
+def pyramid_with_shared_heads(norm=layers.BatchNormalization):
+    """Heads see both levels, with a norm for every level."""
+    image = keras.Input(IMAGE, name="image")
+    fine = conv_bn_relu(image, 5, "stem")
+    coarse = conv_bn_relu(fine, 7, "down", strides=2)
+    coarse = layers.Conv2D(6, 1, name="lateral2")(coarse)
+    fine = layers.Add(name="merge")(
+        [
+            layers.Conv2D(6, 1, name="lateral1")(fine),
+            layers.UpSampling2D(2, name="up")(coarse),
+        ]
+    )
+    levels = {
+        1: layers.Conv2D(8, 3, padding="same", name="out1")(fine),
+        2: layers.Conv2D(8, 3, padding="same", name="out2")(coarse),
+    }
+    outputs = {}
+    for head, size in (("boxes", 4), ("classes", 3)):
+        first = layers.Conv2D(6, 3, padding="same", name=head)
+        last = layers.Conv2D(2 * size, 3, padding="same", name=f"{head}_last")
+        found = []
+        for number, level in levels.items():
+            x = norm(name=f"{head}_norm{number}")(first(level))
+            x = last(layers.ReLU(name=f"{head}_relu{number}")(x))
+            flat = layers.Reshape((-1, size), name=f"{head}_flat{number}")
+            found.append(flat(x))
+        outputs[head] = layers.Concatenate(1, name=f"{head}_all")(found)
+    return keras.Model(image, outputs)
+
+
 def part_of_another_model():
     """Its layers have further calls, which belong to another model."""
     image = keras.Input(IMAGE, name="image")

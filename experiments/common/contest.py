@@ -93,7 +93,7 @@ class Contest:
             return result
         keras.utils.set_random_seed(self.recipe.seed)
         model = build()
-        callbacks = [ProgressLine(name, self.report_every)]
+        callbacks = [self.progress(name)]
         if scheduler is not None:
             model = keras_chex.wrap(model)
             callbacks = [scheduler, ChannelLog(), *callbacks]
@@ -105,7 +105,8 @@ class Contest:
                 for group in keras_chex.channel_groups(model)
                 if group.frozen is None
             }
-            model = keras_chex.strip(model)
+            trained, model = model, keras_chex.strip(model)
+            result |= self.verify(trained, model)
         result |= self.measure(model, folder)
         write_json(folder / "result.json", result)
         shutil.rmtree(folder / "backup")
@@ -121,6 +122,22 @@ class Contest:
             callbacks,
             self.backup_every,
         )
+
+    def progress(self, name):
+        """The callback that says how far one contender is."""
+        return ProgressLine(name, self.report_every)
+
+    def verify(self, trained, stripped):
+        """Compares a model before and after `strip`, beyond its own check.
+
+        Args:
+            trained: the wrapped model.
+            stripped: what `strip` made of it.
+
+        Returns:
+            Dict, more results of this contender.
+        """
+        return {}
 
     def measure(self, model, folder):
         """Exports a plain trained model; returns what it does and costs."""

@@ -65,6 +65,12 @@ def define_exploration(interval, end):
         "Layer that keeps its channels, or a regular expression; repeat it.",
     )
     flags.DEFINE_string(
+        "budget_scope",
+        None,
+        "Part of the model that the budget counts, such as backbone; all of it "
+        "if not set.",
+    )
+    flags.DEFINE_string(
         "schedule",
         "cosine",
         "How regrowing fades: cosine, linear, constant, none.",
@@ -113,6 +119,7 @@ def scheduler(values, seed, **changes):
             "max_channels",
             "round_to",
             "exclude",
+            "budget_scope",
             "schedule",
             "probability",
             "blend",

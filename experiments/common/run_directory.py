@@ -108,13 +108,14 @@ def open_run(workdir, settings, write=True):
     if before is None:
         if write:
             write_json(workdir / "flags.json", settings)
-    elif before != settings:
-        names = sorted(before.keys() | settings.keys())
-        changed = [
-            f"--{n}={before.get(n)} there, {settings.get(n)} now"
-            for n in names
-            if before.get(n) != settings.get(n)
-        ]
+        return workdir
+    # A flag that came later was not set before.
+    changed = [
+        f"--{n}={before.get(n)} there, {settings.get(n)} now"
+        for n in sorted(before.keys() | settings.keys())
+        if before.get(n) != settings.get(n)
+    ]
+    if changed:
         raise ValueError(
             "Flag `--workdir` must name a new directory or one with the same "
             f"settings. Received: {workdir}, which holds a run with "

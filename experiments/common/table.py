@@ -11,6 +11,9 @@ ROWS = (
     ("training time", "train_seconds", lambda v: f"{v:.0f} s"),
 )
 
+# How the keys of average precisions end.
+PRECISIONS = ("AP", "AP50", "AP75")
+
 
 def results_table(results, rows=ROWS):
     """Renders the results of one or several seeds.
@@ -23,8 +26,8 @@ def results_table(results, rows=ROWS):
             contender without a key has "-" in its place.
 
     Returns:
-        String. With several seeds the numbers are means; the accuracy has
-        its standard deviation over the seeds.
+        String. With several seeds the numbers are means; an accuracy and an
+        AP have their standard deviation over the seeds.
 
     Example:
 
@@ -79,11 +82,11 @@ def _cell(runs, reference, key, form, with_ratio):
     if key not in runs[0]:
         return "-"
     value = mean(runs, key)
-    if key.endswith("accuracy"):
+    if key.endswith(("accuracy", *PRECISIONS)):
         if len(runs) == 1:
             return form(value)
         spread = statistics.stdev(run[key] for run in runs)
         return f"{100 * value:.2f} ± {100 * spread:.2f} %"
-    if not with_ratio or key not in reference[0]:
+    if not with_ratio or not reference[0].get(key):
         return form(value)
     return f"{form(value)} ({value / mean(reference, key):.3f})"

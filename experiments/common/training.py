@@ -11,6 +11,11 @@ from .recipe import compile_model
 from .run_directory import read_rows, replacing, write_rows
 
 STATE_PATTERN = "state-*.weights.h5"
+ACCURACY = (
+    ("loss", "loss"),
+    ("accuracy", "accuracy"),
+    ("test", "val_accuracy"),
+)
 
 
 def tensorflow_feed(model, images, recipe, first_epoch):
@@ -216,22 +221,24 @@ class ProgressLine(keras.callbacks.Callback):
     Args:
         title: string, begins the line.
         every: int, epochs between two lines; the last epoch always has one.
+        shown: pairs of a word and the key of the logs that it stands for; an
+            epoch without the key does without.
     """
 
-    def __init__(self, title, every=1):
+    def __init__(self, title, every=1, shown=ACCURACY):
         super().__init__()
         self.title = title
         self.every = every
+        self.shown = shown
 
     def on_epoch_end(self, epoch, logs=None):
         epoch, epochs = epoch + 1, self.params["epochs"]
         if epoch % self.every and epoch < epochs:
             return
-        line = (
-            f"{self.title}  epoch {epoch:>{len(str(epochs))}}/{epochs}"
-            f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-            f"  test {logs['val_accuracy']:.4f}"
-        )
+        line = f"{self.title}  epoch {epoch:>{len(str(epochs))}}/{epochs}"
+        for word, key in self.shown:
+            if key in logs:
+                line += f"  {word} {logs[key]:.4f}"
         if "chex/flops" in logs:
             line += f"  FLOPs {logs['chex/flops']:.3f}"
         print(line, flush=True)

@@ -22,6 +22,7 @@ VALUES = {
     "max_channels": 30,
     "round_to": 4,
     "exclude": ["stem", ".*_conv2"],
+    "budget_scope": "backbone",
     "schedule": "linear",
     "probability": "softmax",
     "blend": 0.7,
@@ -38,8 +39,10 @@ def test_every_flag_reaches_the_scheduler():
     built = scheduler()
     assert built.budget == ("params", 0.4)
     assert built.exclude == ["stem", ".*_conv2"]
+    assert built.budget_scope == "backbone"
     assert built.options.seed == 5
-    for name in VALUES.keys() - {"flops", "params", "sparsity", "exclude"}:
+    others = {"flops", "params", "sparsity", "exclude", "budget_scope"}
+    for name in VALUES.keys() - others:
         assert getattr(built.options, name) == VALUES[name], name
 
 

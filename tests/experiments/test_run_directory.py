@@ -79,3 +79,10 @@ def test_other_settings_need_another_directory(tmp_path):
         match=r"--epochs=3 there, 4 now; --lr=0.1 there, 0.2 now. Name another",
     ):
         run_directory.open_run(tmp_path, {"epochs": 4, "lr": 0.2, "seed": 0})
+
+
+def test_a_flag_that_came_later_was_not_set(tmp_path):
+    run_directory.open_run(tmp_path, {"epochs": 3})
+    run_directory.open_run(tmp_path, {"epochs": 3, "budget_scope": None})
+    with pytest.raises(ValueError, match="--budget_scope=None there, b now"):
+        run_directory.open_run(tmp_path, {"epochs": 3, "budget_scope": "b"})

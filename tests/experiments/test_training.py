@@ -123,3 +123,14 @@ def test_progress_is_printed_every_few_epochs(images, tmp_path, capsys):
         "dense  epoch 3/4",
         "dense  epoch 4/4",
     ]
+
+
+def test_progress_shows_what_there_is(capsys):
+    line = training.ProgressLine("x", shown=(("loss", "loss"), ("AP", "AP")))
+    line.set_params({"epochs": 2})
+    line.on_epoch_end(0, {"loss": 0.5, "accuracy": 1.0})
+    line.on_epoch_end(1, {"loss": 0.25, "AP": 0.125})
+    assert capsys.readouterr().out.splitlines() == [
+        "x  epoch 1/2  loss 0.5000",
+        "x  epoch 2/2  loss 0.2500  AP 0.1250",
+    ]

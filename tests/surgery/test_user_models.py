@@ -74,6 +74,95 @@ class LossBlock(Block):
         return ops.relu(x)
 
 
+@registered
+class Head(layers.Layer):
+    """A convolution and another, for every level of a pyramid."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def build(self, input_shape):
+        self.first, self.last = conv(6, "first"), conv(self.filters, "last")
+        self.first.build(input_shape)
+        self.last.build((*input_shape[:-1], 6))
+
+    def call(self, inputs):
+        return self.last(ops.relu(self.first(inputs)))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@registered
+class Places(layers.Layer):
+    """Stands outside the graph; it turns raw outputs into boxes."""
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, raw, pictures):
+        return self.size * raw + ops.mean(pictures)
+
+
+@registered
+class Detector(keras.Model):
+    """A functional model that makes its own graph, as tasks of KerasHub do.
+
+    It holds a nested model, one head for two levels, a layer beside its graph,
+    and has a loss and a decoder of its own.
+    """
+
+    losses_taken = 0
+
+    def __init__(self, scale, backbone=None, **kwargs):
+        if backbone is None:
+            image = keras.Input(IMAGE)
+            fine = conv(5, "fine")(image)
+            coarse = layers.AveragePooling2D(2)(conv(5, "coarse")(fine))
+            backbone = keras.Model(
+                image, {"P1": fine, "P2": coarse}, name="backbone"
+            )
+        image = keras.Input(IMAGE)
+        head = Head(8, name="head")
+        found = [
+            layers.Reshape((-1, 4), name=f"flat_{name}")(head(level))
+            for name, level in backbone(image).items()
+        ]
+        boxes = layers.Concatenate(1, name="all")(found)
+        pooled = ops.max(ops.reshape(boxes, (-1, 6, 20, 4)), axis=2)
+        super().__init__(image, {"boxes": pooled}, **kwargs)
+        self.scale, self.backbone, self.head = scale, backbone, head
+        self.places = Places(scale)
+
+    def compute_loss(self, x, y, y_pred, sample_weight, **kwargs):
+        self.losses_taken += 1
+        y = {"boxes": self.scale * y["boxes"]}
+        return super().compute_loss(x, y, y_pred, sample_weight, **kwargs)
+
+    def decode(self, raw, pictures):
+        return self.places(raw["boxes"], pictures)
+
+    def predict_step(self, *args):
+        return self.decode(super().predict_step(*args), args[0])
+
+    def get_config(self):
+        return {
+            "scale": self.scale,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        backbone = keras.saving.deserialize_keras_object(config["backbone"])
+        return cls(config["scale"], backbone, name=config["name"])
+
+
 class NoConfig(keras.Model):
     """Takes neither a name nor anything else of Keras."""
 
@@ -153,6 +242,29 @@ def test_losses_of_a_block_are_trained_with():
     y = checks.as_numpy(wrapped(X))
     assert wrapped.evaluate(X, y, verbose=0) > 1e-3
     assert_strips(wrapped, X)
+
+
+def test_a_functional_task_with_parts_of_its_own(tmp_path):
+    wrapped = halved(Detector(2), X)
+    assert isinstance(wrapped, Detector)
+    assert wrapped.places.size == 2
+    # Attributes are the layers that the graph runs.
+    assert type(wrapped.head.first).__name__ == "ChexWrapper"
+    y = {"boxes": np.ones((4, 6, 4))}
+    wrapped.compile("sgd", "mse")
+    expected = wrapped.evaluate(X, y, verbose=0)
+    boxes = wrapped.decode(wrapped(X), X)
+    assert checks.largest_difference(boxes, wrapped.predict(X, verbose=0)) == 0
+    stripped = assert_strips(wrapped, X)
+    assert not isinstance(stripped, Detector)
+    assert checks.largest_difference(wrapped.decode(stripped(X), X), boxes) < (
+        checks.TOLERANCE
+    )
+    wrapped.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.evaluate(X, y, verbose=0) == pytest.approx(expected)
+    loaded.fit(X, y, verbose=0)
+    assert loaded.losses_taken > 0
 
 
 def test_a_class_without_a_config_of_its_own_is_copied():
