@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from .coco_pictures import chosen_pictures
 from .run_directory import replacing
 
-SHOWN = 4
 # Objects drawn have at least this score.
 LEAST_SCORE = 0.5
 COLOURS = np.array(
@@ -33,8 +33,12 @@ def plot_objects(part, results, path, title):
         title: string.
     """
     columns = ["annotated", *results]
-    shown = range(min(SHOWN, len(part)))
-    figure = Figure(figsize=(3 * len(columns), 0.6 + 3 * len(shown)), dpi=110)
+    shown = chosen_pictures(part)
+    height, width = np.max([part.size(index) for index in shown], axis=0)
+    down = 3 * height / width + 0.3
+    figure = Figure(
+        figsize=(3 * len(columns), 0.6 + down * len(shown)), dpi=110
+    )
     figure.suptitle(title, x=0.03, ha="left", fontsize=12, fontweight="bold")
     axes = figure.subplots(len(shown), len(columns), squeeze=False)
     for row, index in enumerate(shown):

@@ -62,13 +62,13 @@ def scores(part, results):
         results: list of dicts as from `detections`.
 
     Returns:
-        Dict of `box_ap`, `box_ap50`, `mask_ap`, `mask_ap50`, from 0 to 1.
+        Dict of `box_AP`, `box_AP50`, `mask_AP`, `mask_AP50`, from 0 to 1.
     """
     found = {}
     for name, kind in (("box", "bbox"), ("mask", "segm")):
         precision = average_precision(part, results, kind)
-        found[f"{name}_ap"] = precision["AP"]
-        found[f"{name}_ap50"] = precision["AP50"]
+        found[f"{name}_AP"] = precision["AP"]
+        found[f"{name}_AP50"] = precision["AP50"]
     return found
 
 

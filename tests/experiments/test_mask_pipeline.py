@@ -132,9 +132,9 @@ def test_true_objects_have_full_precision(task):
         assert len(found) == len(task.test.objects(index))
         results += found
     scores = mask_scores.scores(task.test, results)
-    assert scores["box_ap"] == pytest.approx(1)
-    assert scores["mask_ap50"] == pytest.approx(1)
-    assert scores["mask_ap"] > 0.8
+    assert scores["box_AP"] == pytest.approx(1)
+    assert scores["mask_AP50"] == pytest.approx(1)
+    assert scores["mask_AP"] > 0.8
     masks = mask_pictures.masks_of(task.test, 0, results)
     assert len(masks) == len(task.test.objects(0))
 
@@ -158,7 +158,7 @@ def test_detections_are_asked_for_in_batches(task):
 
     batches = MaskBatches(task, (64, 128), 2)
     results, raw = mask_scores.detections(Knows(batches), batches)
-    assert mask_scores.scores(task.test, results)["box_ap"] == pytest.approx(1)
+    assert mask_scores.scores(task.test, results)["box_AP"] == pytest.approx(1)
     assert len(raw["scores"]) == 2
 
 
