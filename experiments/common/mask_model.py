@@ -288,8 +288,14 @@ def proposal_network(levels, channels):
     )
     inputs = [keras.Input(x.shape[1:]) for x in levels]
     hidden = [shared(x) for x in inputs]
-    logits = [layers.Reshape((-1,))(score(x)) for x in hidden]
-    deltas = [layers.Reshape((-1, 4))(place(x)) for x in hidden]
+    logits = [
+        layers.Reshape((-1,), name=f"rpn_logits{level}")(score(x))
+        for level, x in zip(LEVELS, hidden, strict=True)
+    ]
+    deltas = [
+        layers.Reshape((-1, 4), name=f"rpn_deltas{level}")(place(x))
+        for level, x in zip(LEVELS, hidden, strict=True)
+    ]
     outputs = [
         layers.Concatenate(axis=1, dtype="float32", name="rpn_logits")(logits),
         layers.Concatenate(axis=1, dtype="float32", name="rpn_deltas")(deltas),
