@@ -153,7 +153,8 @@ def proposal_targets(
         share: float, of positive ones among them, at most.
 
     Returns:
-        `Sampled`; its positive boxes are among the first `share * count`.
+        `Sampled`; its positive boxes are among the first `share * count`, or
+        the first one.
     """
     candidates = ops.concatenate([proposals, objects], axis=1)
     owner, positive, negative = matched(
@@ -161,7 +162,7 @@ def proposal_targets(
     )
     real = mask_boxes.areas(candidates) > 0
     key = sampling_key(
-        positive & real, negative & real, noise, int(count * share)
+        positive & real, negative & real, noise, max(1, int(count * share))
     )
     values, chosen = ops.top_k(key, count)
     boxes, owner = _taken(candidates, chosen), _taken(owner, chosen)
