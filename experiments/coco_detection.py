@@ -49,7 +49,7 @@ SMOKE = {
     "head_layers": 1,
     "anchor_size": 1.5,
     "batch_size": 8,
-    "epochs": 4,
+    "epochs": 2,
     "interval": 1,
     "end": 0.5,
     "optimizer": "adam",

@@ -30,18 +30,18 @@ def plot_boxes(part, detections, path, title, least_score=LEAST_SCORE):
     figure = Figure(figsize=(across, 0.7 + len(places) * down), dpi=110)
     figure.suptitle(title, x=0.02, ha="left", fontsize=11, fontweight="bold")
     grid = figure.subplots(len(places), columns, squeeze=False)
+    for axes, name in zip(grid[0], ("annotated", *detections), strict=True):
+        axes.set_title(name, fontsize=10)
     for row, place in zip(grid, places, strict=True):
         image = part.image(place)
         objects = part.objects(place)
-        drawn = {"annotated": (objects.boxes, objects.labels, None)}
-        for name, results in detections.items():
-            drawn[name] = _found(part, place, results, least_score)
-        for axes, (name, found) in zip(row, drawn.items(), strict=True):
+        drawn = [(objects.boxes, objects.labels, None)]
+        for results in detections.values():
+            drawn.append(_found(part, place, results, least_score))
+        for axes, found in zip(row, drawn, strict=True):
             axes.imshow(image)
             _draw(axes, *found)
             axes.set_axis_off()
-            if row is grid[0]:
-                axes.set_title(name, fontsize=10)
     top = 1 - 0.55 / figure.get_figheight()
     figure.subplots_adjust(0.01, 0.05, 0.99, top, 0.02, 0.03)
     legend = [
@@ -55,7 +55,6 @@ def plot_boxes(part, detections, path, title, least_score=LEAST_SCORE):
         fontsize=8,
         facecolor="#777777",
         labelcolor="white",
-        title=None,
     )
     with replacing(path) as beside:
         figure.savefig(beside)

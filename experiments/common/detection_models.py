@@ -5,6 +5,8 @@ import math
 
 import keras
 
+import keras_chex
+
 from .coco_data import INSTALL
 
 # Blocks of the four stages.
@@ -165,8 +167,6 @@ def initialize_heads(task, prior):
 
 def plain(task):
     """A detector that was never wrapped, as a plain model with raw outputs."""
-    import keras_chex
-
     return keras_chex.strip(keras_chex.wrap(task))
 
 

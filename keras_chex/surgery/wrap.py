@@ -163,5 +163,22 @@ def _remake(model):
     if not copy.built:
         copy.build_from_config(_untracked(model.get_build_config()))
     if model.compiled:
-        copy.compile_from_config(model.get_compile_config())
+        _compile_alike(model, copy)
     return copy
+
+
+def _compile_alike(model, copy):
+    """Compiles a copy with the optimizer, losses and metrics of the model."""
+    known, own = keras.Model, type(model)
+    config = model.get_compile_config()
+    if (
+        own.compile is known.compile
+        or own.compile_from_config is not known.compile_from_config
+    ):
+        copy.compile_from_config(config)
+        return
+    # Keras does not know the arguments of an own `compile`, and warns; but it
+    # has kept what that one handed on.
+    known.compile(copy, **keras.saving.deserialize_keras_object(config))
+    if copy.optimizer is not None:
+        copy.optimizer.build(copy.trainable_variables)

@@ -42,9 +42,10 @@ def test_scores_are_logged_every_few_epochs_and_in_the_last():
 
 
 def test_pictures_are_drawn_with_what_was_found(part, tmp_path):
-    objects = part.objects(0)
-    scores = np.linspace(0.2, 0.9, len(objects))
-    results = box_results(part, 0, objects.boxes, objects.labels, scores)
+    place = coco_pictures.chosen_pictures(part)[0]
+    objects = part.objects(place)
+    scores = np.linspace(0.9, 0.2, len(objects))
+    results = box_results(part, place, objects.boxes, objects.labels, scores)
     path = tmp_path / "boxes.png"
     coco_pictures.plot_boxes(part, {"dense": results, "CHEX": []}, path, "T")
     assert path.stat().st_size > 10_000

@@ -267,6 +267,35 @@ def test_a_functional_task_with_parts_of_its_own(tmp_path):
     assert loaded.losses_taken > 0
 
 
+@registered
+class OwnCompile(Detector):
+    """Has a `compile` with arguments of its own, as tasks of KerasHub do."""
+
+    def compile(self, optimizer="auto", box_loss="auto", **kwargs):
+        optimizer = "sgd" if optimizer == "auto" else optimizer
+        box_loss = "mse" if box_loss == "auto" else box_loss
+        super().compile(optimizer, loss={"boxes": box_loss}, **kwargs)
+
+
+@pytest.mark.parametrize("compiled_first", [True, False])
+def test_a_class_with_a_compile_of_its_own(compiled_first):
+    model = OwnCompile(2)
+    settings = {"box_loss": "mae", "loss_weights": {"boxes": 3.0}}
+    if compiled_first:
+        model.compile(keras.optimizers.SGD(0.01), **settings)
+    wrapped = halved(model, X)
+    assert wrapped.compiled is compiled_first
+    if not compiled_first:
+        wrapped.compile(keras.optimizers.SGD(0.01), **settings)
+    assert float(wrapped.optimizer.learning_rate) == pytest.approx(0.01)
+    y = {"boxes": np.ones((4, 6, 4))}
+    error = np.abs(checks.as_numpy(wrapped(X)["boxes"]) - 2).mean()
+    loss = wrapped.evaluate(X, y, verbose=0)
+    assert loss == pytest.approx(3 * error, rel=1e-5)
+    wrapped.fit(X, y, verbose=0)
+    assert_strips(wrapped, X)
+
+
 def test_a_class_without_a_config_of_its_own_is_copied():
     wrapped = halved(NoConfig(), X)
     stripped = assert_strips(wrapped, X)
