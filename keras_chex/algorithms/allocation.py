@@ -28,6 +28,7 @@ def allocate(
     blend=1.0,
     floor=None,
     tolerance=0.01,
+    kinds=None,
 ):
     """Shares the limit between groups by a global ranking of their units.
 
@@ -56,6 +57,7 @@ def allocate(
         floor: float in [0, 1], no group falls below this share of its
             uniform width. `None`: 0.5 for `"bn_scale"`, else 0.
         tolerance: float; the search ends within this share of the limit.
+        kinds: list of strings, see `unit_priorities`.
 
     Returns:
         Int array of shape `(groups,)` whose cost is at most `limit`: within
@@ -89,7 +91,7 @@ def allocate(
     check_share("floor", floor)
     check_share("tolerance", tolerance)
     priorities = unit_priorities(
-        scores, sizes, allocation=allocation, blend=blend
+        scores, sizes, allocation=allocation, blend=blend, kinds=kinds
     )
     _check_reachable(grid, cost, limit)
     if cost(grid.highest) <= limit:

@@ -41,6 +41,8 @@ class GroupArrays:
         active: bool array of shape `(size,)`.
         min_width: int, the group never gets narrower.
         max_width: int, the group never gets wider; `None` for no bound.
+        scale_kind: str, what `scale` is: groups are compared with those of the
+            same kind.
     """
 
     name: str
@@ -49,6 +51,7 @@ class GroupArrays:
     active: np.ndarray
     min_width: int = 1
     max_width: int | None = None
+    scale_kind: str = "gamma"
 
     def __post_init__(self):
         shapes = {"columns": np.shape(self.columns)[1:]}
@@ -227,6 +230,7 @@ def explore(
         round_to=round_to,
         blend=blend,
         floor=floor,
+        kinds=[group.scale_kind for group in groups],
     )
     if sampling == "none":
         regrow_fraction = 0.0

@@ -11,7 +11,9 @@ ALLOCATIONS = ("bn_scale", "bn_scale_raw", "uniform")
 _TIE_DECIMALS = 6
 
 
-def unit_priorities(scores, sizes, *, allocation="bn_scale", blend=1.0):
+def unit_priorities(
+    scores, sizes, *, allocation="bn_scale", blend=1.0, kinds=None
+):
     """Puts the units of all groups on one scale from 0 to 1.
 
     | allocation       | priority                                             |
@@ -33,6 +35,11 @@ def unit_priorities(scores, sizes, *, allocation="bn_scale", blend=1.0):
     initialisation) give every group the same share. With `"bn_scale_raw"`
     they follow each other by group and unit.
 
+    Scores of different kinds (`kinds`) say nothing about each other: scales of
+    normalisation layers hardly differ early in training, norms of weights
+    always do. So with `"bn_scale"` the quantiles are those among the groups of
+    one kind, and every kind gets the same share.
+
     `blend` mixes both: `(1 - blend)` times the position quantile plus `blend`
     times the global one.
 
@@ -43,6 +50,8 @@ def unit_priorities(scores, sizes, *, allocation="bn_scale", blend=1.0):
         sizes: int array of shape `(groups,)`.
         allocation: one of the names above.
         blend: float in [0, 1].
+        kinds: list with one string per group, what its scores are; `None` if
+            all are the same.
 
     Returns:
         List with one float64 array of shape `(size,)` per group: the
@@ -59,6 +68,8 @@ def unit_priorities(scores, sizes, *, allocation="bn_scale", blend=1.0):
     >>> unit_priorities(scores, [2, 2], allocation="uniform")
     [array([0.75, 0.25]), array([0.75, 0.25])]
     >>> unit_priorities([np.ones(1), np.ones(2)], [1, 2])
+    [array([0.5]), array([0.75, 0.25])]
+    >>> unit_priorities([np.ones(1), np.ones(2)], [1, 2], kinds=["a", "b"])
     [array([0.5]), array([0.75, 0.25])]
 
     Reference:
@@ -77,19 +88,23 @@ def unit_priorities(scores, sizes, *, allocation="bn_scale", blend=1.0):
     known = [g for g, score in enumerate(scores) if score is not None]
     if allocation == "uniform" or blend == 0 or not known:
         return uniform
-    values = [_comparable(scores[g], allocation) for g in known]
-    lengths = [value.size for value in values]
-    quantiles = np.split(
-        _global_quantiles(
-            np.concatenate(values),
-            np.repeat(known, lengths),
-            share_ties=allocation == "bn_scale",
-        ),
-        np.cumsum(lengths)[:-1],
-    )
+    if kinds is None or allocation == "bn_scale_raw":
+        kinds = [""] * len(scores)
     priorities = list(uniform)
-    for group, quantile in zip(known, quantiles, strict=True):
-        priorities[group] = (1 - blend) * uniform[group] + blend * quantile
+    for kind in dict.fromkeys(kinds[group] for group in known):
+        alike = [group for group in known if kinds[group] == kind]
+        values = [_comparable(scores[group], allocation) for group in alike]
+        lengths = [value.size for value in values]
+        quantiles = np.split(
+            _global_quantiles(
+                np.concatenate(values),
+                np.repeat(alike, lengths),
+                share_ties=allocation == "bn_scale",
+            ),
+            np.cumsum(lengths)[:-1],
+        )
+        for group, quantile in zip(alike, quantiles, strict=True):
+            priorities[group] = (1 - blend) * uniform[group] + blend * quantile
     return priorities
 
 

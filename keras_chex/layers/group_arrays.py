@@ -30,12 +30,14 @@ def read_groups(graph, active, bounds):
 
     def read(group):
         producers = [operations[name] for name in group.producers]
+        scale, kind = _scale(graph, group, operations, weights)
         return GroupArrays(
             group.name,
             _stacked([weights.made(graph, group, op) for op in producers]),
-            _scale(graph, group, operations, weights),
+            scale,
             active[group.name],
             *bounds[group.name],
+            kind,
         )
 
     return map_in_threads(read, groups, weights=[g.size for g in groups])
@@ -125,6 +127,9 @@ def _scale(graph, group, operations, weights):
     The scales of all normalisation layers that follow, combined by L2. Where
     there are none: norm of what makes a unit times norm of what eats it, which
     does not change when a factor moves from one to the other.
+
+    Returns:
+        `(scale, kind)`: the kind is `"gamma"` or `"norm"`.
     """
     total = np.zeros(group.size)
     for name in group.followers:
@@ -133,7 +138,7 @@ def _scale(graph, group, operations, weights):
             gamma = np.square(weights.value(op, "gamma"))
             total += _per_unit(graph, group, op, gamma)
     if total.any():
-        return np.sqrt(total)
+        return np.sqrt(total), "gamma"
     made = sum(
         np.square(weights.made(graph, group, operations[name])).sum(axis=0)
         for name in group.producers
@@ -143,7 +148,7 @@ def _scale(graph, group, operations, weights):
         for name in group.consumers
         if operations[name].rule.is_wrapper
     )
-    return np.sqrt(made * eaten) if np.any(eaten) else np.sqrt(made)
+    return np.sqrt(made * eaten) if np.any(eaten) else np.sqrt(made), "norm"
 
 
 def _per_unit(graph, group, op, values):

@@ -32,6 +32,24 @@ def test_raw_ties_go_to_the_lower_group():
     np.testing.assert_array_equal(ranked, [0, 0, 1, 1, 1])
 
 
+def test_scores_of_two_kinds_are_not_compared():
+    """Scales that are near-ties against norms that differ."""
+    gammas, norms = [[1.0, 1.01], [1.02, 0.99]], [[0.2, 1.5], [2.0, 0.1]]
+    kinds = ["gamma", "gamma", "norm", "norm"]
+    found = priorities_of([*gammas, *norms], kinds=kinds)
+    alone = [priorities_of(gammas), priorities_of(norms)]
+    for one, other in zip(found, [*alone[0], *alone[1]], strict=True):
+        np.testing.assert_array_equal(one, other)
+    mixed = priorities_of([*gammas, *norms])
+    assert np.min(mixed[:2]) > np.min(mixed[2:])
+    raw = priorities_of(
+        [*gammas, *norms], kinds=kinds, allocation="bn_scale_raw"
+    )
+    np.testing.assert_array_equal(
+        raw, priorities_of([*gammas, *norms], allocation="bn_scale_raw")
+    )
+
+
 def test_bn_scale_ignores_the_scale_of_a_group():
     first = priorities_of([[1.0, 2.0, 0.0], [3.0, 1.0]])
     second = priorities_of([[10.0, 20.0, 0.0], [0.3, 0.1]])

@@ -82,6 +82,25 @@ def test_only_the_part_in_the_budget_gets_smaller():
     assert small.get_layer("second").filters == 8
 
 
+def test_a_part_without_normalisation_does_not_pay_for_the_rest():
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((8, 8, 2))]
+    for number in range(3):
+        stack += [layers.Conv2D(32, 3, padding="same", name=f"body{number}")]
+        stack += [layers.BatchNormalization(), layers.ReLU()]
+    for number in range(3):
+        stack += [layers.Conv2D(32, 3, padding="same", name=f"head{number}")]
+        stack += [layers.ReLU()]
+    model = keras.Sequential([*stack, layers.Conv2D(3, 1, name="logits")])
+    small = keras_chex.compress(model, flops=0.4)
+    widths = {
+        part: sum(small.get_layer(f"{part}{n}").filters for n in range(3))
+        for part in ("body", "head")
+    }
+    # Of equal shares; ranked together, the heads got 0.58 as much.
+    assert 0.7 < widths["body"] / widths["head"] < 1.4
+
+
 def test_criteria_choose_other_channels_at_equal_cost():
     model, x = trained(), images()
     criteria = ("css", "l1", "bn_scale", "random")
