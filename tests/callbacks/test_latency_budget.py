@@ -59,6 +59,7 @@ def test_plan_and_steps_say_what_was_asked_and_reached(capsys):
     assert "% of the dense latency" in capsys.readouterr().out
 
 
+@pytest.mark.tensorflow
 def test_a_table_is_measured_when_there_is_none(monkeypatch):
     model = prepared()
     table = made_up_table(model)
@@ -69,7 +70,6 @@ def test_a_table_is_measured_when_there_is_none(monkeypatch):
         return table
 
     monkeypatch.setattr(latency_module, "measure_latency", measure)
-    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(latency_module, "worker_count", lambda model: 1)
     scheduler = scheduler_for(model, latency_table=None)
     assert scheduler.latency_table is None
@@ -79,13 +79,13 @@ def test_a_table_is_measured_when_there_is_none(monkeypatch):
     assert asked == [(model, None, 0.5)]
 
 
+@pytest.mark.tensorflow
 def test_measuring_is_announced(monkeypatch, capsys):
     model = prepared()
     table = made_up_table(model)
     monkeypatch.setattr(
         latency_module, "measure_latency", lambda model, **options: table
     )
-    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(latency_module, "worker_count", lambda model: 1)
     scheduler_for(model, latency_table=None, verbose=1).plan(model, epochs=6)
     assert "Measuring the latency" in capsys.readouterr().out
