@@ -12,6 +12,8 @@ from tests.experiments.test_mask_boxes import (
     reference_suppression,
 )
 
+pytest.importorskip("keras_hub")
+
 SIZE = (64, 64)
 
 

@@ -14,6 +14,8 @@ from keras_chex.graph.selection import Selection
 from keras_chex.surgery.narrowing import narrow_model
 from tests import checks
 
+pytest.importorskip("keras_hub")
+
 KEPT = {
     "rpn/rpn_score",
     "rpn/rpn_place",

@@ -7,6 +7,8 @@ import tensorflow as tf
 from experiments.common import mask_boxes, mask_losses, mask_targets
 from tests.experiments.test_mask_boxes import overlap_of, random_boxes
 
+pytest.importorskip("keras_hub")
+
 LABELS = np.array([[2, 0, -1], [-1, -1, -1]], "int32")
 OBJECTS = np.zeros((2, 3, 4), "float32")
 OBJECTS[0, 0] = [10, 10, 40, 40]
