@@ -42,7 +42,7 @@ def plot_boxes(part, detections, path, title, least_score=LEAST_SCORE):
             axes.imshow(image)
             _draw(axes, *found)
             axes.set_axis_off()
-    top = 1 - 0.55 / figure.get_figheight()
+    top = 1 - 0.75 / figure.get_figheight()
     figure.subplots_adjust(0.01, 0.05, 0.99, top, 0.02, 0.03)
     legend = [
         Rectangle((0, 0), 1, 1, color=_colour(label), label=name)
