@@ -53,12 +53,6 @@ def anchor_boxes(image_size, anchor_size=8.0, ratios=RATIOS):
     Returns:
         List of float32 arrays of shape `(anchors, 4)`, one for each level:
         row by row, at each place one anchor for every ratio.
-
-    Example:
-
-    >>> anchors = anchor_boxes((64, 128))
-    >>> [len(level) for level in anchors]
-    [1536, 384, 96, 24, 6]
     """
     import keras_hub
 

@@ -42,6 +42,12 @@ def reference_anchors(size, anchor_size, ratios):
     return levels
 
 
+def test_every_level_has_its_anchors():
+    pytest.importorskip("keras_hub")
+    anchors = mask_boxes.anchor_boxes((64, 128))
+    assert [len(level) for level in anchors] == [1536, 384, 96, 24, 6]
+
+
 @pytest.mark.parametrize("anchor_size", [3.0, 8.0])
 def test_anchors_are_those_of_the_reference(anchor_size):
     pytest.importorskip("keras_hub")
