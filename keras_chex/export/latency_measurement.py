@@ -146,7 +146,7 @@ def _calibrated(table, time_networks, sizes, cost_with, share):
     networks = [sizes, *(_narrowed(sizes, part) for part in NARROW_SHARES)]
     line = fit_line([alone(w) for w in networks], time_networks(networks))
     found = dataclasses.replace(table, scale=line[0], constant=line[1])
-    if share is None:
+    if share is None or not len(sizes):
         return found
     cost, grid = cost_with(found), multiples_for(sizes)
     limit = max(share * cost(sizes), minimum_cost(sizes, cost, round_to=grid))

@@ -1,26 +1,13 @@
 """experiments/coco_instances.py: plan, bad flags, smoke run, restart."""
 
-import os
-import pathlib
-import subprocess
-import sys
+import functools
 
 import pytest
 
 from experiments.common.run_directory import read_json, read_rows
+from tests.experiments.programs import start_program
 
-ROOT = pathlib.Path(__file__).parents[2]
-PROGRAM = ROOT / "experiments" / "coco_instances.py"
-
-
-def start(*flags):
-    return subprocess.run(
-        [sys.executable, str(PROGRAM), *flags],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+start = functools.partial(start_program, "coco_instances.py")
 
 
 @pytest.mark.large

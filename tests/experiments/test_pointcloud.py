@@ -1,28 +1,15 @@
 """experiments/pointcloud.py: plan, bad flags, smoke run, restart."""
 
-import os
-import pathlib
-import subprocess
-import sys
+import functools
 
 import pytest
 
 from experiments.common import table
 from experiments.common.point_contest import ROWS
 from experiments.common.run_directory import read_json
+from tests.experiments.programs import ROOT, start_program
 
-ROOT = pathlib.Path(__file__).parents[2]
-PROGRAM = ROOT / "experiments" / "pointcloud.py"
-
-
-def start(*flags):
-    return subprocess.run(
-        [sys.executable, str(PROGRAM), *flags],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+start = functools.partial(start_program, "pointcloud.py")
 
 
 @pytest.mark.large

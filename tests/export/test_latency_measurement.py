@@ -165,6 +165,12 @@ def test_the_table_is_right_where_it_is_used():
         assert cost([widths]) == pytest.approx(nanoseconds, abs=2)
 
 
+def test_a_model_that_cannot_shrink_is_measured_too():
+    only = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    table = keras_chex.measure_latency(only, rounds=3, share=0.5)
+    assert table.predict(only) > 0
+
+
 def test_a_share_out_of_range_is_refused(model):
     with pytest.raises(ValueError, match="`share` must"):
         keras_chex.measure_latency(model, share=1.5)
