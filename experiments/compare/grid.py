@@ -272,6 +272,11 @@ STUDIES = {
         tuple(contender.name for contender in HEADLINE),
         ("cifar16", "digits"),
     ),
+    "headline_some": Study(
+        "CHEX against the alternatives, 20,480 small pictures",
+        tuple(contender.name for contender in HEADLINE),
+        ("cifar16_some",),
+    ),
     "headline_large": Study(
         "CHEX against the alternatives, large networks",
         tuple(contender.name for contender in HEADLINE),
