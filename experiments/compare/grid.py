@@ -206,6 +206,7 @@ ABLATIONS = {
     "allocation": {
         "allocation_uniform": _UNIFORM,
         "allocation_raw": {"allocation": "bn_scale_raw"},
+        "allocation_fisher": {"allocation": "fisher"},
         **{f"blend_{v:g}": {"blend": v} for v in (0.25, 0.5, 1.0)},
         **{f"floor_{v:g}": {"floor": v} for v in (0.25, 0.75)},
     },
@@ -243,6 +244,7 @@ CONTENDERS = _by_name(
 )
 
 TUNED = (
+    "allocation_fisher",
     *("prune_gradual", "allocation_uniform", "end_0.5", "end_0.33"),
     *("regrow_0.2", "bn_scale_end_0.33", "uniform_end_0.33"),
 )

@@ -12,7 +12,7 @@ from keras_chex.algorithms.ranking import (
 )
 
 # Default share of its uniform width below which a group does not fall.
-DEFAULT_FLOORS = {"bn_scale": 0.5, "bn_scale_raw": 0.0, "uniform": 0.0}
+DEFAULT_FLOORS = {"bn_scale": 0.5, "fisher": 0.5}
 
 
 def allocate(
@@ -42,12 +42,14 @@ def allocate(
         scores: list with one entry per group: a float array of shape
             `(size,)`, the absolute BatchNorm scale of every unit with 0 for
             dormant ones, or `None` for a group that has none and is ranked
-            like a uniform one.
+            like a uniform one. For `"fisher"` the Fisher information of every
+            unit.
         sizes: int array of shape `(groups,)`.
         cost: `QuadraticCost` or `LatencyCost`.
         limit: number, what the widths may cost at most.
-        allocation: `"bn_scale"`, `"bn_scale_raw"` or `"uniform"`; see
-            `unit_priorities`.
+        allocation: `"bn_scale"`, `"bn_scale_raw"`, `"uniform"` or `"fisher"`;
+            see `unit_priorities`. With `"fisher"` scores are divided by what
+            one more unit of their group costs at uniform widths.
         min_widths: int or int array of shape `(groups,)`, at least 1.
         max_widths: int or int array of shape `(groups,)`; `None` for the
             full sizes.
@@ -55,7 +57,7 @@ def allocate(
             `WidthGrid`.
         blend: float in [0, 1]; 0 gives uniform widths, 1 those of the scores.
         floor: float in [0, 1], no group falls below this share of its
-            uniform width. `None`: 0.5 for `"bn_scale"`, else 0.
+            uniform width. `None`: 0.5 for `"bn_scale"` and `"fisher"`, else 0.
         tolerance: float; the search ends within this share of the limit.
         kinds: list of strings, see `unit_priorities`.
 
@@ -90,15 +92,17 @@ def allocate(
         floor = DEFAULT_FLOORS.get(allocation, 0.0)
     check_share("floor", floor)
     check_share("tolerance", tolerance)
-    priorities = unit_priorities(
-        scores, sizes, allocation=allocation, blend=blend, kinds=kinds
-    )
     _check_reachable(grid, cost, limit)
-    if cost(grid.highest) <= limit:
-        return grid.highest.copy()
     share = uniform_share(
         sizes, cost, limit, min_widths=grid.lowest, max_widths=grid.highest
     )
+    if allocation == "fisher":
+        scores = _per_cost(scores, cost.changes(share * sizes, 1.0))
+    priorities = unit_priorities(
+        scores, sizes, allocation=allocation, blend=blend, kinds=kinds
+    )
+    if cost(grid.highest) <= limit:
+        return grid.highest.copy()
     floors = grid.at_most(floor * share * sizes)
     ranked = rank_units(priorities)
     if allocation == "bn_scale_raw":
@@ -161,6 +165,15 @@ def minimum_cost(sizes, cost, *, min_widths=1, max_widths=None, round_to=1):
     16
     """
     return cost(WidthGrid(sizes, min_widths, round_to, max_widths).lowest)
+
+
+def _per_cost(scores, costs):
+    """Scores divided by the cost of a unit, which may be nothing."""
+    costs = np.maximum(costs, 1e-12 * max(np.max(costs), 1.0))
+    return [
+        None if score is None else np.asarray(score) / cost
+        for score, cost in zip(scores, costs, strict=True)
+    ]
 
 
 def _longest_prefix(ranked, grid, floors, cost, limit):

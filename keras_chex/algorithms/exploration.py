@@ -43,6 +43,8 @@ class GroupArrays:
         max_width: int, the group never gets wider; `None` for no bound.
         scale_kind: str, what `scale` is: groups are compared with those of the
             same kind.
+        fisher: float array of shape `(size,)`, the Fisher information of every
+            unit, or `None` if it was not read.
     """
 
     name: str
@@ -52,11 +54,13 @@ class GroupArrays:
     min_width: int = 1
     max_width: int | None = None
     scale_kind: str = "gamma"
+    fisher: np.ndarray | None = None
 
     def __post_init__(self):
         shapes = {"columns": np.shape(self.columns)[1:]}
-        if self.scale is not None:
-            shapes["scale"] = np.shape(self.scale)
+        for name in ("scale", "fisher"):
+            if getattr(self, name) is not None:
+                shapes[name] = np.shape(getattr(self, name))
         for name, shape in shapes.items():
             if shape != (self.size,):
                 raise ValueError(
@@ -220,7 +224,7 @@ def explore(
     check_share("regrow_fraction", regrow_fraction)
     grid = _grid(groups, round_to)
     widths = allocate(
-        [_live_scale(group) for group in groups],
+        _live_scores(groups, allocation),
         grid.sizes,
         cost,
         limit,
@@ -314,10 +318,19 @@ def _shared_gram(columns, active, width, criterion):
     return None
 
 
-def _live_scale(group):
-    if group.scale is None:
-        return None
-    return np.where(group.active, np.abs(group.scale), 0.0)
+def _live_scores(groups, allocation):
+    """What the widths are shared by; 0 for dormant units."""
+    name = "fisher" if allocation == "fisher" else "scale"
+    values = [getattr(group, name) for group in groups]
+    if name == "fisher" and any(value is None for value in values):
+        raise ValueError(
+            "Argument `allocation='fisher'` needs `GroupArrays.fisher`. "
+            "Received: a group without it"
+        )
+    return [
+        None if value is None else np.where(group.active, np.abs(value), 0.0)
+        for group, value in zip(groups, values, strict=True)
+    ]
 
 
 def _grid(groups, round_to):

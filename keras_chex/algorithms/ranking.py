@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_chex.algorithms.arguments import check_share
 
-ALLOCATIONS = ("bn_scale", "bn_scale_raw", "uniform")
+ALLOCATIONS = ("bn_scale", "bn_scale_raw", "uniform", "fisher")
 
 # Normalised scores closer than this many decimals are ties: rounding of
 # float32 variables must not decide whole layers.
@@ -25,15 +25,17 @@ def unit_priorities(
     |                  | their group                                          |
     | `"uniform"`      | position quantile: rank inside the group over its    |
     |                  | size                                                 |
+    | `"fisher"`       | global quantile of the scores as they are, which are |
+    |                  | to be what a unit is worth over what it costs        |
 
     Raw scales of different groups are hardly comparable: training does not
     change those between a convolution and the next normalisation, but does
     change those of residual streams. Hence the normalisation.
 
-    Units of equal score occupy a range of quantiles. With `"bn_scale"` every
-    group spreads its own evenly over that range, so that equal scales (as at
-    initialisation) give every group the same share. With `"bn_scale_raw"`
-    they follow each other by group and unit.
+    Units of equal score occupy a range of quantiles. Except with
+    `"bn_scale_raw"`, every group spreads its own evenly over that range, so
+    that equal scales (as at initialisation) give every group the same share.
+    With `"bn_scale_raw"` they follow each other by group and unit.
 
     Scores of different kinds (`kinds`) say nothing about each other: scales of
     normalisation layers hardly differ early in training, norms of weights
@@ -99,7 +101,7 @@ def unit_priorities(
             _global_quantiles(
                 np.concatenate(values),
                 np.repeat(alike, lengths),
-                share_ties=allocation == "bn_scale",
+                share_ties=allocation != "bn_scale_raw",
             ),
             np.cumsum(lengths)[:-1],
         )

@@ -41,7 +41,9 @@ class ChexScheduler(keras.callbacks.Callback):
         restore: values of regrown channels: `"mru"` (most recently used),
             `"zeros"` or `"random"`.
         allocation: how widths are shared between groups: `"bn_scale"`,
-            `"bn_scale_raw"` or `"uniform"`.
+            `"bn_scale_raw"`, `"uniform"`, or `"fisher"`: by the squared
+            gradients that the optimizer remembers (momentum or second
+            moments), over multiply-adds.
         min_channels: int, no group gets narrower; or a dict from names or
             regular expressions of layers to ints, for the groups that these
             layers make.

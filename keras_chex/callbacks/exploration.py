@@ -14,6 +14,7 @@ from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names, find_scope
 from keras_chex.layers.active import read_active, require_wrapped, write_active
+from keras_chex.layers.fisher import unit_information
 from keras_chex.layers.group_arrays import read_groups
 from keras_chex.layers.wrapped_model import wrappers
 
@@ -94,6 +95,10 @@ class Explorer:
         self._wrappers = wrappers(model)
 
     @property
+    def _by_fisher(self):
+        return self.options.allocation == "fisher"
+
+    @property
     def done(self):
         """Time of the last exploration step; -1 before the run."""
         return self._wrappers[0].clock[0]
@@ -144,6 +149,10 @@ class Explorer:
             agree: function from a list of bool arrays to the same list on all
                 workers.
         """
+        optimizer = self.model.optimizer
+        if self._by_fisher and optimizer.built:
+            # An optimizer that tells nothing is refused now, not later.
+            unit_information(self.graph, optimizer)
         self._apply(agree(self._first()), 0, iterations)
 
     def explore(self, time_now, clock, agree=list):
@@ -162,7 +171,7 @@ class Explorer:
         last = time_now == clock.end
         fraction = regrow_fraction(progress, options.regrow, options.schedule)
         result = explore(
-            self._arrays(),
+            self._arrays(self.model.optimizer if self._by_fisher else None),
             self.budget.cost,
             self.budget.limit,
             regrow_fraction=0.0 if last else fraction,
@@ -200,7 +209,7 @@ class Explorer:
         }
         return {**shares, "channels": sum(vector), "widths": widths}
 
-    def _arrays(self):
+    def _arrays(self, optimizer=None):
         active = read_active(self.graph)
         bounds = zip(
             self.budget.min_widths.tolist(),
@@ -209,7 +218,10 @@ class Explorer:
         )
         names = (group.name for group in self.groups)
         return read_groups(
-            self.graph, active, dict(zip(names, bounds, strict=True))
+            self.graph,
+            active,
+            dict(zip(names, bounds, strict=True)),
+            optimizer,
         )
 
     def _apply(self, chosen, time_now, origin):

@@ -81,7 +81,7 @@ def add_selection(parser):
     )
     parser.add_argument(
         "--allocation",
-        choices=ALLOCATIONS,
+        choices=[name for name in ALLOCATIONS if name != "fisher"],
         default="bn_scale",
         help="how widths are shared between layers (default: bn_scale)",
     )

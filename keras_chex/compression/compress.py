@@ -110,6 +110,12 @@ def compress(
 
     - [Hou et al., 2022](https://arxiv.org/abs/2203.15794), for the criterion
     """
+    if allocation == "fisher":
+        raise ValueError(
+            "Argument `allocation='fisher'` of `compress` reads gradients, and "
+            "nothing is trained here. Use `'bn_scale'` or `'uniform'`, or "
+            "train with `ChexScheduler`. Received: allocation='fisher'"
+        )
     # Its arguments, checked as it checks them; it does not train anything.
     scheduler = ChexScheduler(
         flops=flops,

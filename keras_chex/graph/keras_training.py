@@ -9,6 +9,8 @@ import keras
 
 # Where optimizers keep the moving averages of `use_ema=True`.
 AVERAGES = "_model_variables_moving_average"
+# Where they collect gradients with `gradient_accumulation_steps`.
+ACCUMULATORS = "_accumulated_gradients"
 
 
 def optimizers_of(optimizer):

@@ -7,9 +7,10 @@ from keras_chex.algorithms.threads import map_in_threads
 from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.graph.rule import weight_of
 from keras_chex.layers.chex_wrapper import element_mask
+from keras_chex.layers.fisher import unit_information
 
 
-def read_groups(graph, active, bounds):
+def read_groups(graph, active, bounds, optimizer=None):
     """Collects the matrices and scales of channel groups.
 
     Args:
@@ -17,13 +18,17 @@ def read_groups(graph, active, bounds):
         active: `{group name: bool array}`.
         bounds: `{group name: (lowest width, highest width)}`; the groups that
             are read.
+        optimizer: a Keras optimizer, to read the Fisher information of units
+            from; `None` to leave it out.
 
     Returns:
         List of `GroupArrays` in the order of the graph.
 
     Raises:
-        ValueError: If a weight is not finite.
+        ValueError: If a weight is not finite, or the optimizer remembers no
+            gradients.
     """
+    fisher = optimizer and unit_information(graph, optimizer)
     operations = {op.name: op for op in graph.operations}
     weights = _Weights(graph)
     groups = [group for group in graph.groups if group.name in bounds]
@@ -38,6 +43,7 @@ def read_groups(graph, active, bounds):
             active[group.name],
             *bounds[group.name],
             kind,
+            fisher and fisher[group.name],
         )
 
     return map_in_threads(read, groups, weights=[g.size for g in groups])

@@ -59,6 +59,17 @@ def test_channel_budgets_match_the_pencil(allocation, limit, expected):
     np.testing.assert_array_equal(found, expected)
 
 
+def test_fisher_information_is_weighed_against_the_cost():
+    scores = [np.array([1.0, 0.9, 0.8, 0.7]), np.array([1.2, 1.1, 1.0, 0.9])]
+    cost = channel_count_cost([4, 4], [1, 4])
+    found = allocate(scores, [4, 4], cost, 8, allocation="fisher")
+    np.testing.assert_array_equal(found, [4, 1])
+    # The scale of all scores together says nothing.
+    small = [score * 1e-9 for score in scores]
+    found = allocate(small, [4, 4], cost, 8, allocation="fisher")
+    np.testing.assert_array_equal(found, [4, 1])
+
+
 @allocations
 @pytest.mark.parametrize("round_to", [1, 3, 8])
 @settings(max_examples=25, deadline=None)

@@ -379,3 +379,15 @@ def test_no_groups_are_an_error():
 def test_group_arrays_must_fit_together(columns, scale, message):
     with pytest.raises(ValueError, match=message):
         GroupArrays("conv", columns, scale, np.ones(5, dtype=bool))
+
+
+def test_fisher_allocation_needs_what_it_shares_by():
+    group = GroupArrays("conv", np.eye(4), None, np.ones(4, bool))
+    with pytest.raises(ValueError, match="needs `GroupArrays.fisher`"):
+        explore(
+            [group],
+            channel_count_cost([4]),
+            2,
+            regrow_fraction=0.0,
+            allocation="fisher",
+        )

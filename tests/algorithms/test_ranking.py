@@ -112,9 +112,10 @@ def test_priorities_fall_inside_each_group(allocation, scores, data):
     "call, message",
     [
         (
-            lambda: unit_priorities([None], [2], allocation="fisher"),
+            lambda: unit_priorities([None], [2], allocation="taylor"),
             r"^Argument `allocation` must be one of \['bn_scale', "
-            r"'bn_scale_raw', 'uniform'\]. Received: allocation='fisher'$",
+            r"'bn_scale_raw', 'uniform', 'fisher'\]. "
+            "Received: allocation='taylor'$",
         ),
         (
             lambda: unit_priorities([None], [2], blend=1.5),

@@ -215,6 +215,7 @@ def test_every_criterion_trains(option):
         {"restore": "random"},
         {"allocation": "uniform"},
         {"allocation": "bn_scale_raw"},
+        {"allocation": "fisher"},
         {"schedule": "linear"},
         {"schedule": lambda progress: 1 - progress},
         {"probability": "softmax"},

@@ -1,0 +1,96 @@
+"""Fisher information of channels, out of what an optimizer remembers."""
+
+import numpy as np
+
+from keras_chex.graph.keras_nodes import read_variable
+from keras_chex.graph.keras_training import (
+    ACCUMULATORS,
+    AVERAGES,
+    optimizers_of,
+    slots,
+)
+from keras_chex.graph.rule import weight_of
+
+
+def unit_information(graph, optimizer):
+    """How much the loss depends on every unit.
+
+    The sum of `w^2 * E[g^2]` over all elements `w` of the weights that make,
+    normalise and eat a unit: the diagonal of the Fisher information matrix
+    stands for the Hessian in what the loss gains, to second order, if `w`
+    becomes zero. `E[g^2]` is what Adam and its relatives keep; for an optimizer
+    with a momentum its square takes the place, which is the same on average
+    up to a factor while noise is most of the gradients. So it costs no pass
+    over data.
+
+    Args:
+        graph: the `ChannelGraph` of a wrapped model.
+        optimizer: a Keras optimizer.
+
+    Returns:
+        `{group name: float64 array of shape (size,)}`; 0 for dormant units.
+
+    Raises:
+        ValueError: If the optimizer keeps nothing of the kind.
+
+    Reference:
+
+    - [Theis et al., 2018](https://arxiv.org/abs/1801.05787), equation 8, for
+      the Fisher information of whole channels
+    """
+    total = np.zeros(len(graph.group_of))
+    found = False
+    for op in graph.operations:
+        if not op.rule.is_wrapper:
+            continue
+        for name, axes in op.weights.items():
+            weight = weight_of(op.inner, name)
+            squared = _squared_gradient(optimizer, weight)
+            if squared is None:
+                continue
+            found = True
+            elements = np.square(read_variable(weight), dtype=np.float64)
+            elements *= squared
+            for axis, role in axes.items():
+                per_channel = _per_channel(elements, axis, role)
+                units = graph.unit_of[op.sides[role.side]]
+                total += np.bincount(units, per_channel, minlength=total.size)
+    if not found:
+        raise ValueError(
+            "Argument `allocation='fisher'` needs an optimizer that remembers "
+            "gradients of trained layers. Use one with a momentum or second "
+            "moments, such as SGD(momentum=0.9) or Adam, or another "
+            f"`allocation`. Received: optimizer={optimizer!r}"
+        )
+    return {
+        group.name: _of_group(graph, number, group.size, total)
+        for number, group in enumerate(graph.groups)
+    }
+
+
+def _squared_gradient(optimizer, weight):
+    """Second moments of a weight, the square of its momentum, or None."""
+    momentum = None
+    for owner in optimizers_of(optimizer):
+        for name, slot in slots(owner, weight).items():
+            if name in (AVERAGES, ACCUMULATORS):
+                continue
+            value = read_variable(slot).astype(np.float64)
+            if value.min() < 0 or not value.any():
+                momentum = np.square(value)
+            else:
+                return value
+    return momentum
+
+
+def _per_channel(elements, axis, role):
+    """Sums elements over each channel of a side."""
+    others = tuple(i for i in range(elements.ndim) if i != axis)
+    sums = elements.sum(axis=others).reshape(-1, role.repeat).sum(axis=1)
+    # The blocks share the axis, and its elements count once.
+    return np.tile(sums / role.blocks, role.blocks)
+
+
+def _of_group(graph, number, size, values):
+    members = np.flatnonzero(graph.group_of == number)
+    return np.bincount(graph.index_of[members], values[members], minlength=size)

@@ -1,0 +1,147 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_chex
+from keras_chex.graph.channels import read_channels
+from keras_chex.graph.keras_nodes import read_variable
+from keras_chex.layers.fisher import unit_information
+from tests.zoo import ROWS
+
+NAMES = [
+    *("residual_projection", "depthwise_separable", "flatten_to_dense"),
+    *("grouped_convolution", "pixel_shuffle", "transposed_convolution"),
+]
+RNG = np.random.default_rng(3)
+
+
+def compiled(model, optimizer):
+    """Wrapped, with random weights and random slots of the optimizer."""
+    wrapped = keras_chex.wrap(model)
+    wrapped.compile(optimizer, "mse")
+    wrapped.optimizer.build(wrapped.trainable_variables)
+    for weight in wrapped.trainable_variables:
+        weight.assign(RNG.normal(size=weight.shape))
+    return wrapped
+
+
+def fill(variables, low):
+    for variable in variables:
+        variable.assign(RNG.uniform(low, 1, size=variable.shape))
+
+
+def squares(model, slots):
+    """`w^2 E[g^2]` of all elements, one array per weight."""
+    return [
+        np.square(read_variable(weight), dtype=np.float64) * slot
+        for weight, slot in zip(model.trainable_variables, slots, strict=True)
+    ]
+
+
+def lost(model, group, unit, values):
+    """Sum of the values of those elements that die with a unit."""
+    active = np.ones(group.size, bool)
+    active[unit] = False
+    keras_chex.set_active(model, {group.name: active})
+    total = sum(
+        value[read_variable(weight) == 0].sum()
+        for weight, value in zip(model.trainable_variables, values, strict=True)
+    )
+    keras_chex.set_active(model, {group.name: np.ones(group.size, bool)})
+    return total
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_information_is_that_of_the_elements_that_die_with_a_unit(name):
+    model = compiled(ROWS[name].build(), keras.optimizers.Adam(0.01))
+    fill(model.optimizer._velocities, 0.1)
+    slots = [read_variable(slot) for slot in model.optimizer._velocities]
+    values = squares(model, slots)
+    found = unit_information(read_channels(model), model.optimizer)
+    groups = [g for g in keras_chex.channel_groups(model) if g.frozen is None]
+    assert groups
+    for group in groups:
+        for unit in (0, group.size - 1):
+            np.testing.assert_allclose(
+                found[group.name][unit],
+                lost(model, group, unit, values),
+                rtol=1e-5,
+            )
+
+
+def two_layers(optimizer):
+    return compiled(
+        keras.Sequential(
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(4, use_bias=False, name="hidden"),
+                keras.layers.ReLU(),
+                keras.layers.Dense(2, use_bias=False, name="logits"),
+            ]
+        ),
+        optimizer,
+    )
+
+
+def by_hand(model, slots):
+    first, second = squares(model, slots)
+    return first.sum(axis=0) + second.sum(axis=1)
+
+
+def test_a_momentum_is_squared():
+    model = two_layers(keras.optimizers.SGD(0.1, momentum=0.9))
+    fill(model.optimizer.momentums, -1)
+    slots = [np.square(read_variable(s)) for s in model.optimizer.momentums]
+    found = unit_information(read_channels(model), model.optimizer)
+    np.testing.assert_allclose(
+        found["hidden"], by_hand(model, slots), rtol=1e-5
+    )
+
+
+def test_averages_and_collected_gradients_are_no_gradients():
+    optimizer = keras.optimizers.Adam(
+        0.1, use_ema=True, gradient_accumulation_steps=2
+    )
+    model = two_layers(optimizer)
+    fill(optimizer._velocities, 0.1)
+    fill(optimizer._model_variables_moving_average, 0.1)
+    fill(optimizer._accumulated_gradients, 0.1)
+    slots = [read_variable(slot) for slot in optimizer._velocities]
+    found = unit_information(read_channels(model), optimizer)
+    np.testing.assert_allclose(
+        found["hidden"], by_hand(model, slots), rtol=1e-5
+    )
+
+
+def test_dormant_units_have_none():
+    model = two_layers(keras.optimizers.Adam(0.1))
+    fill(model.optimizer._velocities, 0.1)
+    keras_chex.set_active(model, {"hidden": [1, 2]})
+    found = unit_information(read_channels(model), model.optimizer)["hidden"]
+    np.testing.assert_array_equal(found > 0, [False, True, True, False])
+
+
+def test_an_optimizer_without_memory_is_refused_before_training():
+    model = two_layers(keras.optimizers.SGD(0.1))
+    scheduler = keras_chex.ChexScheduler(
+        flops=0.5, allocation="fisher", interval=1, verbose=0
+    )
+    with pytest.raises(ValueError, match="SGD.momentum=0.9. or Adam") as error:
+        model.fit(
+            np.ones((4, 3)),
+            np.ones((4, 2)),
+            epochs=3,
+            verbose=0,
+            callbacks=[scheduler],
+        )
+    assert "Received: optimizer=" in str(error.value)
+    assert model.optimizer.iterations == 0
+
+
+def test_one_shot_compression_has_no_gradients():
+    with pytest.raises(ValueError, match="^Argument `allocation='fisher'` of"):
+        keras_chex.compress(
+            two_layers(keras.optimizers.Adam(0.1)),
+            flops=0.5,
+            allocation="fisher",
+        )
