@@ -116,7 +116,9 @@ def test_training_that_stops_early_still_meets_the_budget():
     assert costs.flops <= 0.5 * costs.dense_flops
 
 
-@pytest.mark.parametrize("backup_first", [True, False])
+@pytest.mark.parametrize(
+    "backup_first", [True, pytest.param(False, marks=pytest.mark.large)]
+)
 def test_a_run_that_was_interrupted_goes_on_alike(tmp_path, backup_first):
     class Crash(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

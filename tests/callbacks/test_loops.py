@@ -45,7 +45,7 @@ def test_a_loop_by_hand_does_what_fit_does(options, times):
 @pytest.mark.parametrize(
     "unit,interval,end", [("epoch", 1, 4), ("step", 5, 12)]
 )
-@pytest.mark.parametrize("stop", [3, 13])
+@pytest.mark.parametrize("stop", [pytest.param(3, marks=pytest.mark.large), 13])
 def test_an_interrupted_loop_goes_on(tmp_path, unit, interval, end, stop):
     options = {"unit": unit, "interval": interval, "end": end}
     whole, callback = prepared(), scheduler(**options)

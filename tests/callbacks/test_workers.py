@@ -72,7 +72,10 @@ def test_workers_explore_alike(tmp_path):
 @pytest.mark.parametrize(
     "fault,what",
     [
-        ("other_seed", "options, epoch or optimizer step"),
+        pytest.param(
+            *("other_seed", "options, epoch or optimizer step"),
+            marks=pytest.mark.large,
+        ),
         ("other_channels", "active channels"),
     ],
 )
