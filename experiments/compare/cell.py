@@ -19,6 +19,7 @@ from ..common.training import ChannelLog, ProgressLine, Stopwatch, train
 from .contenders import images_per_epoch, prepare
 from .data import load_images
 from .locks import locked
+from .magnitude import parameters_left
 
 
 def run_cell(cell, places):
@@ -87,7 +88,10 @@ def _train(cell, places):
         images,
         recipe,
         folder,
-        [cores, *exploring, costs, ProgressLine(cell.name)],
+        [
+            *(cores, *exploring, *entry.callbacks, costs),
+            ProgressLine(cell.name),
+        ],
         feed=array_feed,
     )
     return _record(cell, images, entry, rows)
@@ -171,7 +175,9 @@ def _record(cell, images, entry, rows):
         "epochs": entry.epochs,
         "accuracy": measure.accuracy(model, images),
         "flops": int(keras_chex.flops(model)),
-        "params": int(model.count_params()),
+        "params": int(
+            parameters_left(model) if entry.is_sparse else model.count_params()
+        ),
         "dense_flops": int(entry.dense_flops),
         "train_flops": sum(train_flops),
         "dense_train_flops": dense_epoch * cell.setting.epochs,

@@ -10,6 +10,7 @@ import keras_chex
 from ..common.array_feed import ShiftAndFlip
 from ..common.datasets import steps_per_epoch
 from ..common.models import cifar_resnet, slim_widths, stage_widths
+from .magnitude import MagnitudePruning, polynomial, sparsity_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +23,16 @@ class Entry:
         epochs: int.
         dense_flops: int, multiply-adds of the dense network.
         scheduler: a `keras_chex.ChexScheduler` or `None`.
+        callbacks: tuple of further callbacks.
+        is_sparse: bool, whether zeros in kernels do not count as parameters.
     """
 
     model: keras.Model
     epochs: int
     dense_flops: int
     scheduler: keras_chex.ChexScheduler | None = None
+    callbacks: tuple = ()
+    is_sparse: bool = False
 
 
 def prepare(cell, images, needed=None):
@@ -75,14 +80,7 @@ def _dense(cell, images, build, dense, needed):
 def _slim(cell, images, build, dense, needed):
     """The same network, narrower by the same share everywhere."""
     dense_flops = keras_chex.flops(dense)
-    widths = slim_widths(
-        lambda widths: keras_chex.flops(build(widths)),
-        cell.setting.width,
-        target=cell.budget * dense_flops,
-    )
-    # Its weights do not depend on how many networks were priced.
-    keras.utils.set_random_seed(cell.seed)
-    model = build(widths)
+    model = _slim_model(cell, build, dense_flops)
     epochs = cell.setting.epochs
     if needed is not None:
         per_epoch = keras_chex.flops(model) * images_per_epoch(
@@ -90,6 +88,27 @@ def _slim(cell, images, build, dense, needed):
         )
         epochs = round(needed["train_flops"] / per_epoch)
     return Entry(model, epochs, dense_flops)
+
+
+def _slim_model(cell, build, dense_flops):
+    widths = slim_widths(
+        lambda widths: keras_chex.flops(build(widths)),
+        cell.setting.width,
+        target=cell.budget * dense_flops,
+    )
+    # Its weights do not depend on how many networks were priced.
+    keras.utils.set_random_seed(cell.seed)
+    return build(widths)
+
+
+def _magnitude(cell, images, build, dense, needed):
+    """The dense network with as many non-zero weights as the slim one has."""
+    flops, epochs = keras_chex.flops(dense), cell.setting.epochs
+    parameters = _slim_model(cell, build, flops).count_params()
+    steps = images_per_epoch(cell.setting, images) // cell.setting.batch_size
+    schedule = polynomial(sparsity_for(dense, parameters), epochs * steps)
+    pruning = MagnitudePruning(schedule)
+    return Entry(dense, epochs, flops, None, (pruning,), is_sparse=True)
 
 
 def _chex(cell, images, build, dense, needed, **changes):
@@ -144,4 +163,5 @@ KINDS = {
     "chex": _chex,
     "oneshot": _oneshot,
     "scratch": _scratch,
+    "magnitude": _magnitude,
 }

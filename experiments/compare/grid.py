@@ -162,6 +162,8 @@ HEADLINE = (
     # The widths of CHEX over time, and nothing returns.
     Contender("prune_gradual", "chex", {"sampling": "gradual"}),
     CHEX,
+    # For reference: it is no faster than the dense network.
+    Contender("magnitude", "magnitude"),
 )
 
 _UNIFORM = {"allocation": "uniform"}

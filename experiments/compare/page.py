@@ -45,6 +45,9 @@ CONTENDERS = {
     "slim_equal_training": "the same, with as many epochs as make its training "
     "FLOPs those of CHEX",
     "chex": "CHEX with its defaults",
+    "magnitude": "the dense network with single weights at zero, as many left "
+    "as the slim network has: the algorithm and schedule of TensorFlow Model "
+    "Optimization",
     "chex_widths_scratch": "a fresh network of CHEX's final widths",
 }
 KINDS = {

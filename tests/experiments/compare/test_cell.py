@@ -20,7 +20,7 @@ EPOCHS, IMAGES = 4, 64
 TOY = grid.Setting("toy", "digits", 8, 8, 4, EPOCHS, 32, 0.05, 1e-3, 1)
 # Those that need another come after it.
 NAMES = ("dense", "slim", "oneshot_css", "chex")
-NAMES += ("slim_equal_training", "chex_widths_scratch")
+NAMES += ("slim_equal_training", "chex_widths_scratch", "magnitude")
 
 
 def toy(name):
@@ -98,6 +98,14 @@ def test_longer_slim_cell_trains_as_many_flops_as_chex(records):
     assert record["train_flops"] == pytest.approx(
         chex["train_flops"], abs=record["flops"] * IMAGES / 2 + 1
     )
+
+
+def test_magnitude_leaves_the_parameters_of_slim_and_no_less_flops(records):
+    record, slim = records["magnitude"], records["slim"]
+    # Every kernel is rounded to whole elements.
+    assert record["params"] == pytest.approx(slim["params"], abs=20)
+    assert record["flops"] == record["dense_flops"]
+    assert record["train_flops"] == record["dense_train_flops"]
 
 
 def test_one_shot_is_dense_and_then_small(records):
