@@ -26,7 +26,8 @@ dormant channels. Nothing within a run depends on it.
 | accuracy | mean over the seeds ± standard deviation |
 | to slim | difference of means to the uniformly slim network; in brackets in \
 units of the common standard deviation, the root mean square of both |
-| FLOPs, parameters | of the final network, as shares of the dense one |
+| FLOPs, parameters | of the final network, as shares of the dense one \
+(that of the parameters in brackets) |
 | training FLOPs | multiply-adds of all forward passes, with the channels \
 active at the time, as a share of what the dense network takes in as many \
 epochs as the setting has |
@@ -157,9 +158,9 @@ def comparison_table(lines):
 
 
 def _row(line, slim, dense):
-    params = "-"
+    params = f"{line.mean('params'):,.0f}"
     if dense is not None:
-        params = f"{line.mean('params') / dense.mean('params'):.3f}"
+        params += f" ({line.mean('params') / dense.mean('params'):.3f})"
     return (
         line.contender,
         str(len(line.records)),
