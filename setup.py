@@ -49,7 +49,6 @@ EXTRAS = {
     "export": LITERT,
     "demo": DEMO,
     "experiments": [*DEMO, *DATASETS],
-    "bench": LITERT,
     # Figures of `keras_chex.write_report`.
     "report": ["matplotlib>=3.7"],
     "test": TEST,
@@ -61,6 +60,8 @@ EXTRAS = {
     # Converting to and from Keras 2, and quantisation-aware training.
     "tfmot": TFMOT,
     "onnx": ONNX,
+    # What the study in experiments/compare is measured against.
+    "bench": [*LITERT, *TFMOT, "torch>=2.6", "torch-pruning>=1.5"],
 }
 
 setup(

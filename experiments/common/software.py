@@ -34,7 +34,14 @@ def hardware():
     Returns:
         Dict with `processor`, a string, and `devices`, a list of strings.
     """
-    return {
-        "processor": processor(),
-        "devices": [str(d) for d in keras.distribution.list_devices()],
-    }
+    return {"processor": processor(), "devices": _devices()}
+
+
+def _devices():
+    if keras.backend.backend() == "torch":
+        # Keras 3.15 has no distribution, and so no list, for PyTorch.
+        import torch
+
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+        return [f"{kind}:{i}" for i in range(max(1, torch.cuda.device_count()))]
+    return [str(d) for d in keras.distribution.list_devices()]

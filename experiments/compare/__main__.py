@@ -16,6 +16,10 @@ Some cells in miniature, on 96 images:
 
     python -m experiments.compare --study=trial --cells=seed0 --smoke
 
+The contender `torch_pruning` needs PyTorch and Torch-Pruning, the extra
+`[bench]`, wherever its cells are trained; leave it out with `--cells`, or train
+it alone: `--cells=torch_pruning`.
+
 `KERAS_BACKEND` chooses the backend. TensorFlow is needed only where data are
 converted, once, into the working directory.
 """

@@ -40,7 +40,7 @@ def run_cell(cell, places):
         if record is None:
             record = _train(cell, places)
             write_text(places.record(cell), dump(record))
-            shutil.rmtree(places.folder(cell) / "backup")
+            shutil.rmtree(places.folder(cell) / "backup", ignore_errors=True)
     return record
 
 
@@ -64,16 +64,14 @@ def _train(cell, places):
     setting = cell.setting
     folder = open_run(places.folder(cell), settings_of(cell))
     images = load_images(setting, places.data())
+    if cell.contender.kind == "torch_pruning":
+        # Needs PyTorch, which the others do not.
+        from .torch_pruning_cell import train_cell
+
+        record = train_cell(cell, images, _recipe(cell, setting.epochs))
+        return {"name": cell.name, **settings_of(cell), **record}
     needed = cell.needed and read_json(places.record(cell.needed))
     entry = prepare(cell, images, needed)
-    recipe = Recipe(
-        epochs=entry.epochs,
-        batch_size=setting.batch_size,
-        lr=setting.lr,
-        weight_decay=setting.weight_decay,
-        shift=setting.shift,
-        seed=cell.seed,
-    )
     scheduler = entry.scheduler
     exploring = [] if scheduler is None else [scheduler, ChannelLog()]
     cores = Stopwatch(time.process_time)
@@ -86,7 +84,7 @@ def _train(cell, places):
     rows = train(
         entry.model,
         images,
-        recipe,
+        _recipe(cell, entry.epochs),
         folder,
         [
             *(cores, *exploring, *entry.callbacks, costs),
@@ -95,6 +93,18 @@ def _train(cell, places):
         feed=array_feed,
     )
     return _record(cell, images, entry, rows)
+
+
+def _recipe(cell, epochs):
+    setting = cell.setting
+    return Recipe(
+        epochs=epochs,
+        batch_size=setting.batch_size,
+        lr=setting.lr,
+        weight_decay=setting.weight_decay,
+        shift=setting.shift,
+        seed=cell.seed,
+    )
 
 
 class CostLog(keras.callbacks.Callback):

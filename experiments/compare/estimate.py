@@ -1,5 +1,7 @@
 """What a cell will cost, before it is trained."""
 
+import dataclasses
+
 import keras
 
 import keras_chex
@@ -8,6 +10,7 @@ from ..common.datasets import steps_per_epoch
 from ..common.run_directory import read_json
 from .contenders import images_per_epoch, prepare
 from .data import load_images
+from .grid import CONTENDERS
 
 
 class Estimator:
@@ -46,6 +49,11 @@ class Estimator:
         if kind == "scratch":
             dense = prepare(cell.needed, images).dense_flops
             return round(cell.budget * dense * per_epoch * setting.epochs)
+        if kind == "torch_pruning":
+            dense = prepare(_dense_of(cell), images).dense_flops
+            half = setting.epochs // 2
+            shares = half + cell.budget * (setting.epochs - half)
+            return round(shares * dense * per_epoch)
         needed = None
         if cell.needed is not None:
             needed = {"train_flops": self.train_flops(cell.needed)}
@@ -64,3 +72,7 @@ class Estimator:
         steps = steps_per_epoch(len(images.train[0]), setting.batch_size)
         plan = entry.scheduler.plan(entry.model, entry.epochs, steps)
         return plan.training_share
+
+
+def _dense_of(cell):
+    return dataclasses.replace(cell, contender=CONTENDERS["dense"])

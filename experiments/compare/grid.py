@@ -55,7 +55,7 @@ class Contender:
 
     Attributes:
         name: string, part of the names of its cells.
-        kind: string, a key of `contenders.KINDS`.
+        kind: string, a key of `contenders.KINDS`, or `"torch_pruning"`.
         options: dict of `ChexScheduler` arguments that differ from the
             defaults.
         needs: name of the contender whose record of the same setting, budget
@@ -164,6 +164,8 @@ HEADLINE = (
     CHEX,
     # For reference: it is no faster than the dense network.
     Contender("magnitude", "magnitude"),
+    # In PyTorch, and cells of their own environment: see the program's text.
+    Contender("torch_pruning", "torch_pruning"),
 )
 
 _UNIFORM = {"allocation": "uniform"}

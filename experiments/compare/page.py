@@ -46,6 +46,9 @@ CONTENDERS = {
     "slim_equal_training": "the same, with as many epochs as make its training "
     "FLOPs those of CHEX",
     "chex": "CHEX with its defaults",
+    "torch_pruning": "Torch-Pruning's group-L2 pruner on the same network in "
+    "PyTorch: group sparsity for half of the epochs, pruned once, small for "
+    "the rest",
     "magnitude": "the dense network with single weights at zero, as many left "
     "as the slim network has: the algorithm and schedule of TensorFlow Model "
     "Optimization",
