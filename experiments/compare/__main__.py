@@ -16,9 +16,10 @@ Some cells in miniature, on 96 images:
 
     python -m experiments.compare --study=trial --cells=seed0 --smoke
 
-The contender `torch_pruning` needs PyTorch and Torch-Pruning, the extra
-`[bench]`, wherever its cells are trained; leave it out with `--cells`, or train
-it alone: `--cells=torch_pruning`.
+Two contenders need packages of their own, the extra `[bench]`: `magnitude`
+TensorFlow Model Optimization, `torch_pruning` PyTorch and Torch-Pruning. Their
+cells are left where these are missing, and may be trained in another
+environment: `--cells=torch_pruning`.
 
 `KERAS_BACKEND` chooses the backend. TensorFlow is needed only where data are
 converted, once, into the working directory.

@@ -54,6 +54,9 @@ class Estimator:
             half = setting.epochs // 2
             shares = half + cell.budget * (setting.epochs - half)
             return round(shares * dense * per_epoch)
+        if kind == "magnitude":
+            # Its schedule needs a package, and does not change the cost.
+            cell = _dense_of(cell)
         needed = None
         if cell.needed is not None:
             needed = {"train_flops": self.train_flops(cell.needed)}

@@ -4,10 +4,16 @@ import multiprocessing
 import os
 import sys
 import threading
+from importlib.util import find_spec
 
 from .locks import Busy, is_locked
 
 BUSY = 75
+# Packages, beyond a backend of Keras, that some contenders are made with.
+PACKAGES = {
+    "magnitude": ("tensorflow_model_optimization",),
+    "torch_pruning": ("torch", "torch_pruning"),
+}
 
 
 def part_of(cells, part):
@@ -38,17 +44,27 @@ def part_of(cells, part):
 def state(cell, places):
     """`"finished"`, `"running"`, `"interrupted"`, `"waiting"` or `"open"`.
 
-    A waiting cell needs another that is not finished.
+    A waiting cell needs another that is not finished. A cell that needs
+    packages which are not installed is `"needs ..."`.
     """
     if places.record(cell).exists():
         return "finished"
     if is_locked(places.lock(cell)):
         return "running"
+    missing = missing_packages(cell)
+    if missing:
+        return f"needs {', '.join(missing)}"
     if cell.needed and not places.record(cell.needed).exists():
         return "waiting"
     if (places.folder(cell) / "history.csv").exists():
         return "interrupted"
     return "open"
+
+
+def missing_packages(cell):
+    """Names of packages that a cell needs and that are not installed."""
+    packages = PACKAGES.get(cell.contender.kind, ())
+    return [name for name in packages if not find_spec(name)]
 
 
 def run_all(cells, places, train):
@@ -64,8 +80,8 @@ def run_all(cells, places, train):
             whether it did (another process may have the cell).
 
     Returns:
-        List of cells that are not finished: they wait, or another process
-        has them.
+        List of cells that are not finished: they wait, another process has
+        them, or packages are missing.
     """
     left, before = list(cells), None
     while left and len(left) != before:
@@ -73,7 +89,8 @@ def run_all(cells, places, train):
         for cell in left:
             if places.record(cell).exists():
                 continue
-            if state(cell, places) in ("waiting", "running"):
+            now = state(cell, places)
+            if now in ("waiting", "running") or now.startswith("needs"):
                 later.append(cell)
             elif not train(cell, places):
                 later.append(cell)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from experiments.compare import grid
+from experiments.compare import grid, runner
 from experiments.compare.locks import Busy, is_locked, locked
 from experiments.compare.places import Places
 from experiments.compare.runner import run_all, state
@@ -101,3 +101,21 @@ def test_states_of_a_cell(places):
     finish(chex, places)
     assert state(chex, places) == "finished"
     assert state(slim, places) == "open"
+
+
+def test_cells_whose_packages_are_missing_are_left(places, monkeypatch):
+    monkeypatch.setattr(runner, "find_spec", lambda name: name == "torch")
+    other, slim, sparse = cells("torch_pruning", "slim", "magnitude")
+    assert state(other, places) == "needs torch_pruning"
+    assert state(sparse, places) == "needs tensorflow_model_optimization"
+    trained = []
+
+    def train(cell, places):
+        trained.append(cell)
+        finish(cell, places)
+        return True
+
+    left = run_all([other, slim, sparse], places, train)
+    assert left == [other, sparse] and trained == [slim]
+    monkeypatch.setattr(runner, "find_spec", lambda name: True)
+    assert state(other, places) == "open"
