@@ -292,7 +292,7 @@ STUDIES = {
         "Variants of the method on held-out training images",
         ("slim", "chex", "dense", *TUNED),
         ("cifar16_tuning",),
-        (0.25,),
+        BUDGETS,
         (0, 1),
     ),
     "trial": Study(
