@@ -168,18 +168,18 @@ HEADLINE = (
     Contender("torch_pruning", "torch_pruning"),
 )
 
-_UNIFORM = {"allocation": "uniform"}
+_SCALES = {"allocation": "bn_scale"}
 # Each entry departs from the default in what it says; `chex` is the default.
 ABLATIONS = {
     "steps": {
         "early_prune_uniform": {
-            **_UNIFORM,
             "initial": "dense",
             "sampling": "none",
             "regrow": 0.0,
         },
-        "periodic": {**_UNIFORM, "sampling": "uniform"},
-        "dynamic": {"sampling": "uniform"},
+        "periodic": {"sampling": "uniform"},
+        "dynamic": {**_SCALES, "sampling": "uniform"},
+        "dynamic_importance": _SCALES,
     },
     "sampling": {
         "sampling_uniform": {"sampling": "uniform"},
@@ -208,30 +208,33 @@ ABLATIONS = {
         for name in ("softmax", "unsquared", "uniform")
     },
     "allocation": {
-        "allocation_uniform": _UNIFORM,
+        "allocation_bn_scale": _SCALES,
+        "bn_scale_gradual": {**_SCALES, "sampling": "gradual"},
+        "bn_scale_end_0.5": {**_SCALES, "end": 0.5},
         "allocation_raw": {"allocation": "bn_scale_raw"},
         "allocation_fisher": {"allocation": "fisher"},
-        **{f"blend_{v:g}": {"blend": v} for v in (0.25, 0.5, 1.0)},
-        **{f"floor_{v:g}": {"floor": v} for v in (0.25, 0.75)},
+        **{f"blend_{v:g}": {**_SCALES, "blend": v} for v in (0.25, 0.5, 1.0)},
+        **{f"floor_{v:g}": {**_SCALES, "floor": v} for v in (0.25, 0.75)},
     },
     "streams": {
         "streams_dense": {"exclude": STREAMS},
+        "streams_dense_bn_scale": {**_SCALES, "exclude": STREAMS},
         "streams_dense_raw": {
             "exclude": STREAMS,
             "allocation": "bn_scale_raw",
         },
     },
     "early_end": {
-        "uniform_end_0.33": {**_UNIFORM, "end": 0.33, "regrow": 0.2},
-        "bn_scale_end_0.33": {"end": 0.33, "regrow": 0.2},
+        "uniform_end_0.33": {"end": 0.33, "regrow": 0.2},
+        "bn_scale_end_0.33": {**_SCALES, "end": 0.33, "regrow": 0.2},
     },
 }
 SCRATCH = Contender("chex_widths_scratch", "scratch", needs="chex")
 ONESHOT = tuple(
     Contender(
-        f"oneshot_{criterion}_uniform",
+        f"oneshot_{criterion}_widths",
         "oneshot",
-        {"criterion": criterion, **_UNIFORM},
+        {"criterion": criterion, **_SCALES},
     )
     for criterion in ("l1", "bn_scale", "css")
 )
@@ -249,7 +252,7 @@ CONTENDERS = _by_name(
 
 TUNED = (
     "allocation_fisher",
-    *("prune_gradual", "allocation_uniform", "end_0.5", "end_0.33"),
+    *("prune_gradual", "allocation_bn_scale", "end_0.5", "end_0.33"),
     *("regrow_0.2", "bn_scale_end_0.33", "uniform_end_0.33"),
 )
 

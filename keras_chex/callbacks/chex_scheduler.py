@@ -40,10 +40,11 @@ class ChexScheduler(keras.callbacks.Callback):
             fall as slowly as with it.
         restore: values of regrown channels: `"mru"` (most recently used),
             `"zeros"` or `"random"`.
-        allocation: how widths are shared between groups: `"bn_scale"`,
-            `"bn_scale_raw"`, `"uniform"`, or `"fisher"`: by the squared
-            gradients that the optimizer remembers (momentum or second
-            moments), over multiply-adds.
+        allocation: how widths are shared between groups: `"uniform"`, the
+            same share of every group; `"bn_scale"` or `"bn_scale_raw"`, by the
+            scales of BatchNormalization (the paper's letter); `"fisher"`, by
+            the squared gradients that the optimizer remembers (momentum or
+            second moments), over what a channel costs.
         min_channels: int, no group gets narrower; or a dict from names or
             regular expressions of layers to ints, for the groups that these
             layers make.
@@ -127,7 +128,7 @@ class ChexScheduler(keras.callbacks.Callback):
         criterion="css",
         sampling="importance",
         restore="mru",
-        allocation="bn_scale",
+        allocation="uniform",
         min_channels=1,
         round_to="auto",
         exclude=(),
