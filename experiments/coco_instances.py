@@ -107,9 +107,6 @@ flags.DEFINE_string(
 # exploration
 program_flags.define_exploration(interval=1000, end=0.75)
 FLAGS.set_default("unit", "step")
-# As the authors of CHEX have it for instances. The heads have no BatchNorm, and
-# what stands in for its scales there does not compare with the backbone's.
-FLAGS.set_default("allocation", "uniform")
 
 flags.adopt_module_key_flags(program_flags)
 

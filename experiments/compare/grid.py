@@ -254,6 +254,7 @@ TUNED = (
     "allocation_fisher",
     *("prune_gradual", "allocation_bn_scale", "end_0.5", "end_0.33"),
     *("regrow_0.2", "bn_scale_end_0.33", "uniform_end_0.33"),
+    *("bn_scale_end_0.5", "bn_scale_gradual"),
 )
 
 TITLES = {
@@ -283,7 +284,7 @@ STUDIES = {
     ),
     "headline_some": Study(
         "CHEX against the alternatives, 20,480 small pictures",
-        tuple(contender.name for contender in HEADLINE),
+        (*(c.name for c in HEADLINE), "allocation_bn_scale"),
         ("cifar16_some",),
     ),
     "headline_large": Study(
