@@ -62,11 +62,11 @@ class ChexScheduler(keras.callbacks.Callback):
             pruning schedule of TensorFlow Model Optimization.
         probability: how residuals become probabilities: `"scale_free"`,
             `"softmax"` (the paper's), `"unsquared"` or `"uniform"`.
-        blend: float, how far widths follow the scores: 0 is uniform widths,
-            1 the scores alone. `None` follows them more as time goes on, fully
-            at `end`.
-        floor: float, no group falls below this share of its uniform width;
-            `None` for the default of the allocation.
+        blend: float, how far widths follow the scores of an allocation other
+            than `"uniform"`: 0 is uniform widths, 1 the scores alone. `None`
+            follows them more as time goes on, fully at `end`.
+        floor: float, no group falls below this share of its uniform width in
+            such an allocation; `None` for the default of the allocation.
         input_shape: shape of one example, for a model that takes any size.
         max_channels: int or dict as `min_channels`: no group gets wider.
         initial: what training starts with: `"uniform"`, the same share of

@@ -57,6 +57,14 @@ class Options:
         for name in ("blend", "floor"):
             if getattr(self, name) is not None:
                 self._share(name, 0, 1)
+                if self.allocation == "uniform":
+                    raise ValueError(
+                        f"Argument `{name}` says how far widths depart from "
+                        "uniform ones, and so needs an allocation by scores. "
+                        "Add `allocation='bn_scale'` or 'fisher', or leave it "
+                        f"out. Received: {name}={getattr(self, name)!r} and "
+                        "allocation='uniform'"
+                    )
         self._whole("interval", 1)
         if self.round_to != "auto":
             self._whole("round_to", 1, ', or "auto"')

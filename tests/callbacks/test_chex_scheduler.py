@@ -221,7 +221,7 @@ def test_every_criterion_trains(option):
         {"schedule": "linear"},
         {"schedule": lambda progress: 1 - progress},
         {"probability": "softmax"},
-        {"blend": 1.0, "floor": 0.2},
+        {"allocation": "bn_scale", "blend": 1.0, "floor": 0.2},
     ],
     ids=lambda options: "-".join(f"{k}" for k in options),
 )

@@ -17,7 +17,7 @@ VALUES = {
     "criterion": "l1",
     "sampling": "uniform",
     "restore": "zeros",
-    "allocation": "uniform",
+    "allocation": "fisher",
     "min_channels": 2,
     "max_channels": 30,
     "round_to": 4,
