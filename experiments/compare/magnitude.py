@@ -1,9 +1,9 @@
 """Sparsity by magnitude: small weights become zero, and nothing gets faster."""
 
-import warnings
-
 import keras
 import numpy as np
+
+from keras_chex.export.tfmot import import_tfmot
 
 
 class MagnitudePruning(keras.callbacks.Callback):
@@ -102,20 +102,7 @@ def polynomial(sparsity, steps):
     Raises:
         ImportError: Without TensorFlow Model Optimization.
     """
-    try:
-        with warnings.catch_warnings():
-            # It compares versions with `distutils`.
-            warnings.filterwarnings(
-                "ignore", "distutils Version", DeprecationWarning
-            )
-            import tensorflow_model_optimization as tfmot
-    except ImportError as error:
-        raise ImportError(
-            "The contender `magnitude` takes its schedule from TensorFlow "
-            "Model Optimization. Run `pip install "
-            "tensorflow-model-optimization tf_keras`, or leave it out with "
-            "`--cells`"
-        ) from error
+    tfmot = import_tfmot("The contender `magnitude`")
     return tfmot.sparsity.keras.PolynomialDecay(
         initial_sparsity=0.0,
         final_sparsity=sparsity,

@@ -9,7 +9,6 @@ import contextlib
 import io
 import pathlib
 import tempfile
-import warnings
 
 import numpy as np
 from absl import logging
@@ -25,6 +24,7 @@ from keras_chex.export.report import (
 from keras_chex.export.saved_model import load_saved_model
 from keras_chex.export.staging import staged_pair, write_staged
 from keras_chex.export.tf_keras_model import convert_to_tf_keras, plain_keras_3
+from keras_chex.export.tfmot import import_tfmot
 from keras_chex.export.verification import (
     Differences,
     input_batches,
@@ -79,7 +79,7 @@ def quantize_aware(model, exclude=()):
     keras_chex.export_qat_tflite(tuned, "model.tflite")
     ```
     """
-    tfmot = _tfmot()
+    tfmot = import_tfmot("Quantisation-aware training")
     model = plain_keras_3(model)
     flat = remove_channels(model, {})
     legacy = convert_to_tf_keras(flat, _INSIDE)
@@ -184,22 +184,6 @@ def export_qat_tflite(model, path, representative_data=None, metadata=None):
         text = metadata_json(report, model, TOLERANCE, entries)
         write_staged(staged_metadata, text.encode())
     return report
-
-
-def _tfmot():
-    try:
-        with warnings.catch_warnings():
-            # TFMOT compares versions with `distutils`.
-            warnings.filterwarnings(
-                "ignore", "distutils Version", DeprecationWarning
-            )
-            import tensorflow_model_optimization as tfmot
-    except ImportError as error:
-        raise ImportError(
-            "Quantisation-aware training needs TensorFlow Model Optimization, "
-            "which is not installed: `pip install keras_chex[tfmot]`"
-        ) from error
-    return tfmot
 
 
 def _default_8bit():
