@@ -138,10 +138,12 @@ SETTINGS = _by_name(
         "cifar16_some", "cifar10", 16, 14, 16, 24, shift=2, examples=20_480
     ),
     Setting("cifar16", "cifar10", 16, 14, 16, 36, shift=2),
+    Setting("cifar16_long", "cifar10", 16, 20, 16, 100, shift=2),
     Setting("cifar32_r8", "cifar10", 32, 8, 16, 40),
     Setting("cifar32", "cifar10", 32, 20, 16, 100),
     Setting("cifar32_wide", "cifar10", 32, 20, 32, 100),
     Setting("cifar32_deep", "cifar10", 32, 56, 16, 200),
+    Setting("imagenette24", "imagenette", 24, 14, 16, 48, 64, 0.05, shift=3),
     Setting("imagenette64", "imagenette", 64, 20, 16, 60, shift=6),
 )
 
@@ -283,9 +285,9 @@ STUDIES = {
         ("cifar16", "digits"),
     ),
     "headline_some": Study(
-        "CHEX against the alternatives, 20,480 small pictures",
+        "CHEX against the alternatives, sizes for a processor",
         (*(c.name for c in HEADLINE), "allocation_bn_scale"),
-        ("cifar16_some",),
+        ("cifar16_some", "imagenette24", "cifar16_long"),
     ),
     "headline_large": Study(
         "CHEX against the alternatives, large networks",
