@@ -286,7 +286,10 @@ STUDIES = {
     ),
     "headline_some": Study(
         "CHEX against the alternatives, sizes for a processor",
-        (*(c.name for c in HEADLINE), "allocation_bn_scale"),
+        (
+            *(contender.name for contender in HEADLINE),
+            *("allocation_fisher", "allocation_bn_scale"),
+        ),
         ("cifar16_some", "imagenette24", "cifar16_long"),
     ),
     "headline_large": Study(
@@ -308,7 +311,10 @@ STUDIES = {
     ),
     **{
         name: Study(
-            TITLES[name], ("slim", "chex", *variants), ("cifar16",), (0.25,)
+            TITLES[name],
+            ("slim", "chex", *variants),
+            ("cifar16_tuning", "cifar16"),
+            (0.25,),
         )
         for name, variants in ABLATIONS.items()
     },
