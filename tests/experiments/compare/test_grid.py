@@ -1,5 +1,6 @@
 """The grid: names, contenders, options that the scheduler takes."""
 
+import dataclasses
 import pytest
 
 import keras_chex
@@ -43,11 +44,17 @@ def test_headline_has_every_alternative_at_both_budgets_and_three_seeds():
 
 
 def test_ablations_share_their_reference_with_other_studies():
-    small = {c.name for c in grid.STUDIES["headline_small"].cells()}
+    known = {
+        cell.name
+        for study in ("headline_small", "tuning")
+        for cell in dataclasses.replace(
+            grid.STUDIES[study], seeds=grid.SEEDS
+        ).cells()
+    }
     for name in grid.ABLATIONS:
         cells = grid.STUDIES[name].cells()
         reference = [c.name for c in cells if c.contender.name == "chex"]
-        assert len(reference) == 3 and set(reference) <= small
+        assert len(reference) == 6 and set(reference) <= known
 
 
 @pytest.mark.parametrize("name", list(grid.CONTENDERS))
