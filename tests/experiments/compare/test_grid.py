@@ -1,6 +1,7 @@
 """The grid: names, contenders, options that the scheduler takes."""
 
 import dataclasses
+
 import pytest
 
 import keras_chex
