@@ -66,6 +66,17 @@ def test_training_step_takes_an_application(tmp_path):
 
 
 @pytest.mark.large
+def test_task_steps_compares_with_dense(tmp_path):
+    result, printed = run_program(
+        *("task_steps", tmp_path, "--task=point clouds", "--rounds=1"),
+    )
+    times = result["tasks"]["point clouds"]
+    assert set(times["seconds_per_step"]) == {"dense", "mean", "last"}
+    assert times["last_flops"] < times["mean_flops"] < 1
+    assert "point clouds" in printed
+
+
+@pytest.mark.large
 def test_retrace_memory_compares_with_plain_retraces(tmp_path):
     result, printed = run_program(
         *("retrace_memory", tmp_path, "--width=4", "--image_size=8"),
