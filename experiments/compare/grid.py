@@ -194,7 +194,7 @@ ABLATIONS = {
     },
     "criterion": {
         f"criterion_{name}": {"criterion": name}
-        for name in ("random", "l1", "l2", "bn_scale")
+        for name in ("random", "l1", "l2", "bn_scale", "fisher")
     },
     "schedule": {
         f"schedule_{name}": {"schedule": name}
@@ -215,6 +215,7 @@ ABLATIONS = {
         "bn_scale_end_0.5": {**_SCALES, "end": 0.5},
         "allocation_raw": {"allocation": "bn_scale_raw"},
         "allocation_fisher": {"allocation": "fisher"},
+        "fisher_twice": {"allocation": "fisher", "criterion": "fisher"},
         **{f"blend_{v:g}": {**_SCALES, "blend": v} for v in (0.25, 0.5, 1.0)},
         **{f"floor_{v:g}": {**_SCALES, "floor": v} for v in (0.25, 0.75)},
     },
@@ -253,7 +254,7 @@ CONTENDERS = _by_name(
 )
 
 TUNED = (
-    "allocation_fisher",
+    *("allocation_fisher", "fisher_twice", "criterion_fisher"),
     *("prune_gradual", "allocation_bn_scale", "end_0.5", "end_0.33"),
     *("regrow_0.2", "bn_scale_end_0.33", "uniform_end_0.33"),
     *("bn_scale_end_0.5", "bn_scale_gradual"),

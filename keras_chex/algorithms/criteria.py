@@ -11,7 +11,9 @@ from keras_chex.algorithms.spectrum import (
     leading_space_diagonal,
 )
 
-CRITERIA = ("css", "l1", "l2", "bn_scale", "random")
+CRITERIA = ("css", "l1", "l2", "bn_scale", "fisher", "random")
+# What these need, in words.
+GIVEN = {"bn_scale": "a BatchNorm scale", "fisher": "the Fisher information"}
 
 # Leverage scores are rounded to this many decimals: far above the error of
 # double precision, far below any difference that means something in float32
@@ -171,15 +173,16 @@ def l2_norm(columns):
     return np.sqrt(np.einsum("ij,ij->j", columns, columns))
 
 
-def score_channels(criterion, columns, scale, k, rng, *, gram=None):
+def score_channels(criterion, columns, given, k, rng, *, gram=None):
     """Scores the channels of a group; higher means keep.
 
     Args:
         criterion: `"css"` (leverage scores of rank `k`, the paper's), `"l1"`,
-            `"l2"`, `"bn_scale"` (absolute BatchNorm scale) or `"random"`.
+            `"l2"`, `"bn_scale"` (absolute BatchNorm scale), `"fisher"`
+            (squared gradients times squared weights) or `"random"`.
         columns: float array of shape `(rows, channels)`, zero where dormant.
-        scale: float array of shape `(channels,)` or `None`; read by
-            `"bn_scale"` only.
+        given: float array of shape `(channels,)` or `None`: the scales for
+            `"bn_scale"`, the information for `"fisher"`; no other reads it.
         k: int, how many channels will be kept; read by `"css"` only.
         rng: `np.random.Generator`; read by `"random"` only.
         gram: optional `columns.T @ columns` in float64; read by `"css"` only.
@@ -188,8 +191,7 @@ def score_channels(criterion, columns, scale, k, rng, *, gram=None):
         Float64 array of shape `(channels,)`; dormant channels score 0.
 
     Raises:
-        ValueError: If `criterion` is unknown, or is `"bn_scale"` for a group
-            without scales.
+        ValueError: If `criterion` is unknown, or needs what is not given.
 
     Example:
 
@@ -209,12 +211,12 @@ def score_channels(criterion, columns, scale, k, rng, *, gram=None):
     if criterion == "random":
         # (0, 1], so that a live channel always beats a dormant one
         return np.where(live, 1.0 - rng.random(live.size), 0.0)
-    if scale is None:
+    if given is None:
         raise ValueError(
-            "Argument `criterion='bn_scale'` needs a BatchNorm scale. Use "
-            "`criterion='css'` or `criterion='l2'`. Received: scale=None"
+            f"Argument `criterion={criterion!r}` needs {GIVEN[criterion]}. Use "
+            "`criterion='css'` or `criterion='l2'`. Received: given=None"
         )
-    return np.where(live, np.abs(np.asarray(scale, dtype=np.float64)), 0.0)
+    return np.where(live, np.abs(np.asarray(given, dtype=np.float64)), 0.0)
 
 
 def check_criterion(criterion):

@@ -276,7 +276,8 @@ def _prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
     active = np.asarray(group.active, dtype=bool)
     gram = _shared_gram(columns, active, width, criterion)
     if width < active.sum():
-        kept = _keep(columns, active, group.scale, width, criterion, gram, rng)
+        given = _given(group, criterion)
+        kept = _keep(columns, active, given, width, criterion, gram, rng)
     else:
         kept = active.copy()
     count = new_width - kept.sum()
@@ -293,13 +294,13 @@ def _prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
     return kept, sample_channels(probabilities, count, rng)
 
 
-def _keep(columns, active, scale, width, criterion, gram, rng):
+def _keep(columns, active, given, width, criterion, gram, rng):
     """Marks the `width` best of the active units."""
     live = columns[:, active]
     scores = score_channels(
         criterion,
         live,
-        None if scale is None else np.asarray(scale)[active],
+        None if given is None else np.asarray(given)[active],
         width,
         rng,
         gram=None if gram is None else gram_of(columns, active, gram),
@@ -308,6 +309,11 @@ def _keep(columns, active, scale, width, criterion, gram, rng):
     kept = np.zeros(active.size, dtype=bool)
     kept[active] = top_k_mask(scores, width, tie_break=norms)
     return kept
+
+
+def _given(group, criterion):
+    """What `score_channels` is given beside the columns of a group."""
+    return group.fisher if criterion == "fisher" else group.scale
 
 
 def _shared_gram(columns, active, width, criterion):
@@ -323,10 +329,7 @@ def _live_scores(groups, allocation):
     name = "fisher" if allocation == "fisher" else "scale"
     values = [getattr(group, name) for group in groups]
     if name == "fisher" and any(value is None for value in values):
-        raise ValueError(
-            "Argument `allocation='fisher'` needs `GroupArrays.fisher`. "
-            "Received: a group without it"
-        )
+        raise _without_fisher("allocation")
     return [
         None if value is None else np.where(group.active, np.abs(value), 0.0)
         for group, value in zip(groups, values, strict=True)
@@ -349,7 +352,9 @@ def _grid(groups, round_to):
 
 def _check_criterion(groups, criterion):
     check_criterion(criterion)
-    without = [group.name for group in groups if group.scale is None]
+    without = [g.name for g in groups if _given(g, criterion) is None]
+    if criterion == "fisher" and without:
+        raise _without_fisher("criterion")
     if criterion == "bn_scale" and without:
         raise ValueError(
             "Argument `criterion='bn_scale'` needs a BatchNorm scale for every "
@@ -357,6 +362,13 @@ def _check_criterion(groups, criterion):
             "exclude the layers without BatchNormalization. "
             f"Received: no scale for {without[:5]}"
         )
+
+
+def _without_fisher(argument):
+    return ValueError(
+        f"Argument `{argument}='fisher'` needs `GroupArrays.fisher`. "
+        "Received: a group without it"
+    )
 
 
 def _check_sampling(sampling, form):

@@ -96,7 +96,8 @@ class Explorer:
 
     @property
     def _by_fisher(self):
-        return self.options.allocation == "fisher"
+        options = self.options
+        return "fisher" in (options.allocation, options.criterion)
 
     @property
     def done(self):

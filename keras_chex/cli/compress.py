@@ -75,7 +75,7 @@ def add_selection(parser):
     """Adds what decides how many channels stay where, and which."""
     parser.add_argument(
         "--criterion",
-        choices=CRITERIA,
+        choices=[name for name in CRITERIA if name != "fisher"],
         default="css",
         help="what keeps a channel (default: css, column subset selection)",
     )

@@ -110,12 +110,16 @@ def compress(
 
     - [Hou et al., 2022](https://arxiv.org/abs/2203.15794), for the criterion
     """
-    if allocation == "fisher":
-        raise ValueError(
-            "Argument `allocation='fisher'` of `compress` reads gradients, and "
-            "nothing is trained here. Use `'bn_scale'` or `'uniform'`, or "
-            "train with `ChexScheduler`. Received: allocation='fisher'"
-        )
+    for name, value, others in (
+        ("allocation", allocation, "'bn_scale' or 'uniform'"),
+        ("criterion", criterion, "'css' or 'l1'"),
+    ):
+        if value == "fisher":
+            raise ValueError(
+                f"Argument `{name}='fisher'` of `compress` reads gradients, "
+                f"and nothing is trained here. Use {others}, or train with "
+                f"`ChexScheduler`. Received: {name}='fisher'"
+            )
     # Its arguments, checked as it checks them; it does not train anything.
     scheduler = ChexScheduler(
         flops=flops,

@@ -57,10 +57,11 @@ def unit_information(graph, optimizer):
                 total += np.bincount(units, per_channel, minlength=total.size)
     if not found:
         raise ValueError(
-            "Argument `allocation='fisher'` needs an optimizer that remembers "
-            "gradients of trained layers. Use one with a momentum or second "
-            "moments, such as SGD(momentum=0.9) or Adam, or another "
-            f"`allocation`. Received: optimizer={optimizer!r}"
+            "Arguments `allocation='fisher'` and `criterion='fisher'` need an "
+            "optimizer that remembers gradients of trained layers. Use one "
+            "with a momentum or second moments, such as SGD(momentum=0.9) or "
+            "Adam, or other values of these arguments. "
+            f"Received: optimizer={optimizer!r}"
         )
     return {
         group.name: _of_group(graph, number, group.size, total)

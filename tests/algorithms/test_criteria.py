@@ -149,6 +149,7 @@ def test_top_k_mask_keeps_exactly_k_of_the_largest(scores, data):
         ("l1", [7.0, 2.0, 0.0]),
         ("l2", [5.0, np.sqrt(2), 0.0]),
         ("bn_scale", [1.5, 2.0, 0.0]),
+        ("fisher", [1.5, 2.0, 0.0]),
     ],
 )
 def test_criteria_match_the_pencil(criterion, expected):
@@ -219,12 +220,17 @@ def test_norms_match_the_pencil():
         (
             lambda: score_channels("l3", np.ones((2, 2)), None, 1, None),
             r"^Argument `criterion` must be one of \['css', 'l1', 'l2', "
-            r"'bn_scale', 'random'\]. Received: criterion='l3'$",
+            r"'bn_scale', 'fisher', 'random'\]. Received: criterion='l3'$",
         ),
         (
             lambda: score_channels("bn_scale", np.ones((2, 2)), None, 1, None),
             "^Argument `criterion='bn_scale'` needs a BatchNorm scale. Use "
-            "`criterion='css'` or `criterion='l2'`. Received: scale=None$",
+            "`criterion='css'` or `criterion='l2'`. Received: given=None$",
+        ),
+        (
+            lambda: score_channels("fisher", np.ones((2, 2)), None, 1, None),
+            "^Argument `criterion='fisher'` needs the Fisher information. Use "
+            "`criterion='css'` or `criterion='l2'`. Received: given=None$",
         ),
     ],
 )

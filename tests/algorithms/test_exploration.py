@@ -26,6 +26,7 @@ def make_group(size, rows=40, active=None, seed=0, name="conv", **options):
         active = np.ones(size, dtype=bool)
     scale = np.abs(1 + 0.1 * rng.standard_normal(size))
     options.setdefault("scale", scale)
+    options.setdefault("fisher", rng.uniform(0.1, 1, size))
     return GroupArrays(
         name, columns.astype("float32"), active=active, **options
     )
@@ -179,10 +180,20 @@ def test_every_criterion_keeps_active_units_only(criterion):
         assert not (kept & ~group.active).any()
 
 
-def test_scale_criterion_keeps_the_largest_scales():
+@pytest.mark.parametrize(
+    "criterion, name", [("bn_scale", "scale"), ("fisher", "fisher")]
+)
+def test_given_criterion_keeps_the_largest(criterion, name):
     group = make_group(24)
-    result = single(group, 10, criterion="bn_scale")
-    assert group.scale[result.active[0]].min() >= np.sort(group.scale)[-10]
+    result = single(group, 10, criterion=criterion)
+    value = getattr(group, name)
+    assert value[result.active[0]].min() >= np.sort(value)[-10]
+
+
+def test_fisher_criterion_without_information_is_refused():
+    group = make_group(8, fisher=None)
+    with pytest.raises(ValueError, match="^Argument `criterion='fisher'` nee"):
+        single(group, 4, criterion="fisher")
 
 
 @pytest.mark.parametrize("round_to", [1, 8])

@@ -5,6 +5,7 @@ import pytest
 import keras_chex
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.keras_nodes import read_variable
+from keras_chex.layers.active import read_active
 from keras_chex.layers.fisher import unit_information
 from tests.zoo import ROWS
 
@@ -121,10 +122,11 @@ def test_dormant_units_have_none():
     np.testing.assert_array_equal(found > 0, [False, True, True, False])
 
 
-def test_an_optimizer_without_memory_is_refused_before_training():
+@pytest.mark.parametrize("argument", ["allocation", "criterion"])
+def test_an_optimizer_without_memory_is_refused_before_training(argument):
     model = two_layers(keras.optimizers.SGD(0.1))
     scheduler = keras_chex.ChexScheduler(
-        flops=0.5, allocation="fisher", interval=1, verbose=0
+        flops=0.5, interval=1, verbose=0, **{argument: "fisher"}
     )
     with pytest.raises(ValueError, match="SGD.momentum=0.9. or Adam") as error:
         model.fit(
@@ -138,10 +140,27 @@ def test_an_optimizer_without_memory_is_refused_before_training():
     assert model.optimizer.iterations == 0
 
 
-def test_one_shot_compression_has_no_gradients():
-    with pytest.raises(ValueError, match="^Argument `allocation='fisher'` of"):
+@pytest.mark.parametrize("argument", ["allocation", "criterion"])
+def test_one_shot_compression_has_no_gradients(argument):
+    with pytest.raises(ValueError, match=f"^Argument `{argument}='fisher'` of"):
         keras_chex.compress(
             two_layers(keras.optimizers.Adam(0.1)),
             flops=0.5,
-            allocation="fisher",
+            **{argument: "fisher"},
         )
+
+
+def test_the_criterion_keeps_the_units_of_most_information():
+    model = two_layers(keras.optimizers.Adam(0.1))
+    fill(model.optimizer._velocities, 0.1)
+    found = unit_information(read_channels(model), model.optimizer)["hidden"]
+    best = np.sort(np.argsort(found)[-2:])
+    scheduler = keras_chex.ChexScheduler(
+        **{"sparsity": 0.5, "interval": 1, "end": 1, "initial": "dense"},
+        **{"criterion": "fisher", "sampling": "none", "verbose": 0},
+    )
+    scheduler.start(model, epochs=2, steps_per_epoch=1)
+    model.optimizer.iterations.assign(1)
+    assert scheduler.step()
+    active = read_active(read_channels(model))["hidden"]
+    np.testing.assert_array_equal(np.flatnonzero(active), best)
