@@ -194,7 +194,9 @@ ABLATIONS = {
     },
     "criterion": {
         f"criterion_{name}": {"criterion": name}
-        for name in ("random", "l1", "l2", "bn_scale", "fisher")
+        for name in (
+            *("random", "l1", "l2", "bn_scale", "fisher", "css_consumers"),
+        )
     },
     "schedule": {
         f"schedule_{name}": {"schedule": name}

@@ -11,7 +11,9 @@ from keras_chex.algorithms.spectrum import (
     leading_space_diagonal,
 )
 
-CRITERIA = ("css", "l1", "l2", "bn_scale", "fisher", "random")
+CRITERIA = (
+    *("css", "css_consumers", "l1", "l2", "bn_scale", "fisher", "random"),
+)
 # What these need, in words.
 GIVEN = {"bn_scale": "a BatchNorm scale", "fisher": "the Fisher information"}
 
@@ -177,7 +179,8 @@ def score_channels(criterion, columns, given, k, rng, *, gram=None):
     """Scores the channels of a group; higher means keep.
 
     Args:
-        criterion: `"css"` (leverage scores of rank `k`, the paper's), `"l1"`,
+        criterion: `"css"` (leverage scores of rank `k`, the paper's),
+            `"css_consumers"` (the same, for columns of consumers), `"l1"`,
             `"l2"`, `"bn_scale"` (absolute BatchNorm scale), `"fisher"`
             (squared gradients times squared weights) or `"random"`.
         columns: float array of shape `(rows, channels)`, zero where dormant.
@@ -201,7 +204,7 @@ def score_channels(criterion, columns, given, k, rng, *, gram=None):
     """
     check_criterion(criterion)
     columns = as_columns(columns)
-    if criterion == "css":
+    if criterion in ("css", "css_consumers"):
         return leverage_scores(columns, k, gram=gram)
     if criterion == "l1":
         return l1_norm(columns)

@@ -45,6 +45,9 @@ class GroupArrays:
             same kind.
         fisher: float array of shape `(size,)`, the Fisher information of every
             unit, or `None` if it was not read.
+        consumed: float array of shape `(rows, size)`: what the consumers'
+            kernels do with the units, normalised and stacked like `columns`;
+            `None` if it was not read, or there are none.
     """
 
     name: str
@@ -55,18 +58,16 @@ class GroupArrays:
     max_width: int | None = None
     scale_kind: str = "gamma"
     fisher: np.ndarray | None = None
+    consumed: np.ndarray | None = None
 
     def __post_init__(self):
-        shapes = {"columns": np.shape(self.columns)[1:]}
-        for name in ("scale", "fisher"):
-            if getattr(self, name) is not None:
-                shapes[name] = np.shape(getattr(self, name))
-        for name, shape in shapes.items():
-            if shape != (self.size,):
+        for name in ("columns", "scale", "fisher", "consumed"):
+            value = getattr(self, name)
+            if value is not None and np.shape(value)[-1:] != (self.size,):
                 raise ValueError(
                     f"Argument `{name}` must have one entry per unit of group "
                     f"{self.name!r} on its last axis. Received: shape "
-                    f"{np.shape(getattr(self, name))} for {self.size} units"
+                    f"{np.shape(value)} for {self.size} units"
                 )
 
     @property
@@ -276,8 +277,11 @@ def _prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
     active = np.asarray(group.active, dtype=bool)
     gram = _shared_gram(columns, active, width, criterion)
     if width < active.sum():
+        scored = columns
+        if criterion == "css_consumers":
+            scored = as_columns(group.consumed, group.name)
         given = _given(group, criterion)
-        kept = _keep(columns, active, given, width, criterion, gram, rng)
+        kept = _keep(scored, active, given, width, criterion, gram, rng)
     else:
         kept = active.copy()
     count = new_width - kept.sum()
@@ -355,6 +359,13 @@ def _check_criterion(groups, criterion):
     without = [g.name for g in groups if _given(g, criterion) is None]
     if criterion == "fisher" and without:
         raise _without_fisher("criterion")
+    unread = [group.name for group in groups if group.consumed is None]
+    if criterion == "css_consumers" and unread:
+        raise ValueError(
+            "Argument `criterion='css_consumers'` needs a kernel that takes "
+            "the channels of every group. Use `criterion='css'`, or exclude "
+            f"the layers that make them. Received: none for {unread[:5]}"
+        )
     if criterion == "bn_scale" and without:
         raise ValueError(
             "Argument `criterion='bn_scale'` needs a BatchNorm scale for every "

@@ -34,8 +34,9 @@ class ChexScheduler(keras.callbacks.Callback):
         end: `T_max`: float, share of the run; or int, in units.
         unit: `"epoch"` or `"step"` (optimizer steps).
         criterion: what keeps a channel: `"css"` (column subset selection),
-            `"l1"`, `"l2"`, `"bn_scale"`, `"fisher"` (as of `allocation`, but
-            not over the cost) or `"random"`.
+            `"css_consumers"` (the same among the slices that the next layers
+            take), `"l1"`, `"l2"`, `"bn_scale"`, `"fisher"` (as of
+            `allocation`, but not over the cost) or `"random"`.
         sampling: how regrown channels are drawn: `"importance"`, `"uniform"`,
             `"none"` for no regrowing, or `"gradual"`: none, and widths that
             fall as slowly as with it.

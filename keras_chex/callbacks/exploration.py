@@ -223,6 +223,7 @@ class Explorer:
             active,
             dict(zip(names, bounds, strict=True)),
             optimizer,
+            self.options.criterion == "css_consumers",
         )
 
     def _apply(self, chosen, time_now, origin):

@@ -60,6 +60,7 @@ def compress(
         params: float, share of its parameters that is kept.
         sparsity: float, share of channels that is removed.
         criterion: what keeps a channel: `"css"` (column subset selection),
+            `"css_consumers"` (the same among the slices of the next layers),
             `"l1"`, `"l2"`, `"bn_scale"` or `"random"`.
         allocation: how widths are shared between groups: `"bn_scale"`,
             `"bn_scale_raw"` or `"uniform"`.

@@ -10,7 +10,7 @@ from keras_chex.layers.chex_wrapper import element_mask
 from keras_chex.layers.fisher import unit_information
 
 
-def read_groups(graph, active, bounds, optimizer=None):
+def read_groups(graph, active, bounds, optimizer=None, consumers=False):
     """Collects the matrices and scales of channel groups.
 
     Args:
@@ -20,6 +20,7 @@ def read_groups(graph, active, bounds, optimizer=None):
             are read.
         optimizer: a Keras optimizer, to read the Fisher information of units
             from; `None` to leave it out.
+        consumers: bool, read what eats the units as matrices too.
 
     Returns:
         List of `GroupArrays` in the order of the graph.
@@ -44,6 +45,7 @@ def read_groups(graph, active, bounds, optimizer=None):
             *bounds[group.name],
             kind,
             fisher and fisher[group.name],
+            _consumed(graph, group, operations, weights) if consumers else None,
         )
 
     return map_in_threads(read, groups, weights=[g.size for g in groups])
@@ -102,20 +104,40 @@ class _Weights:
         parts = [np.take(matrix, column, axis=1) for column in places.T]
         return np.divide(_stacked(parts), np.float32(norm))
 
-    def eaten(self, graph, group, op):
-        """Squared norm of a consumer's input slices, per unit, mean one."""
-        name = next(
-            n
-            for n, axes in op.weights.items()
-            if any(role.side == "in" for role in axes.values())
+    def slices(self, op):
+        """What a consumer's kernels do with each of its input channels.
+
+        Only active outputs count: the others are no part of the network at
+        present.
+
+        Returns:
+            Float array of shape `(input channels, elements of a slice)`.
+        """
+        return np.concatenate(
+            [
+                self._slices(op, name, axis, role)
+                for name, axes in op.weights.items()
+                for axis, role in axes.items()
+                if role.side == "in"
+            ],
+            axis=1,
         )
-        value = np.square(self.value(op, name))
-        axis, role = next(
-            (a, r) for a, r in op.weights[name].items() if r.side == "in"
-        )
-        others = tuple(i for i in range(value.ndim) if i != axis)
-        sums = value.sum(axis=others).reshape(-1, role.repeat).sum(axis=1)
-        return _per_unit(graph, group, op, np.tile(sums, role.blocks))
+
+    def _slices(self, op, name, axis, role):
+        """As `slices`, of one weight."""
+        value, masks = self.value(op, name), op.layer.masks()
+        if not masks["out"].all():
+            sides = {**masks, "in": np.ones_like(masks["in"])}
+            value = value * element_mask(op.weights[name], value.shape, sides)
+        value = np.moveaxis(value, axis, 0)
+        channels = len(value) // role.repeat
+        if role.blocks == 1:
+            return value.reshape(channels, -1)
+        # Each block of a grouped convolution has outputs, on the last axis,
+        # of its own.
+        outputs = value.shape[-1] // role.blocks
+        parts = value.reshape(channels, -1, role.blocks, outputs)
+        return np.moveaxis(parts, 2, 0).reshape(role.blocks * channels, -1)
 
 
 def main_weight(op):
@@ -150,17 +172,50 @@ def _scale(graph, group, operations, weights):
         for name in group.producers
     )
     eaten = sum(
-        weights.eaten(graph, group, operations[name])
-        for name in group.consumers
-        if operations[name].rule.is_wrapper
+        _per_unit(graph, group, op, np.square(weights.slices(op)).sum(axis=1))
+        for op in _eaters(group, operations)
     )
     return np.sqrt(made * eaten) if np.any(eaten) else np.sqrt(made), "norm"
 
 
-def _per_unit(graph, group, op, values):
-    """Sums a value per input channel of a layer over each unit."""
+def _eaters(group, operations):
+    """The wrapped consumers of a group."""
+    consumers = (operations[name] for name in group.consumers)
+    return [op for op in consumers if op.rule.is_wrapper]
+
+
+def _consumed(graph, group, operations, weights):
+    """The slices of all consumers, one column per unit; None without any.
+
+    Those of one consumer have the norm one together, so that none outweighs
+    the others.
+    """
+    matrices = []
+    for op in _eaters(group, operations):
+        slices = weights.slices(op)
+        channels, units = _mine(graph, group, op)
+        # A unit that reaches a layer several times has as many slices there.
+        times = np.bincount(units, minlength=group.size).max(initial=0)
+        order = np.argsort(units, kind="stable")
+        units, channels = units[order], channels[order]
+        turn = np.arange(len(units)) - np.searchsorted(units, units)
+        matrix = np.zeros((times, group.size, slices.shape[1]), np.float32)
+        matrix[turn, units] = slices[channels]
+        norm = max(np.linalg.norm(matrix), 1e-12)
+        matrices.append(
+            np.moveaxis(matrix, 1, 2).reshape(-1, group.size) / norm
+        )
+    return _stacked(matrices) if matrices else None
+
+
+def _mine(graph, group, op):
+    """Input channels of a layer that are of a group, and their units."""
     units = graph.unit_of[op.sides["in"]]
     mine = graph.group_of[units] == graph.groups.index(group)
-    return np.bincount(
-        graph.index_of[units[mine]], values[mine], minlength=group.size
-    )
+    return np.flatnonzero(mine), graph.index_of[units[mine]]
+
+
+def _per_unit(graph, group, op, values):
+    """Sums a value per input channel of a layer over each unit."""
+    channels, units = _mine(graph, group, op)
+    return np.bincount(units, values[channels], minlength=group.size)

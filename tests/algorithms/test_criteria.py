@@ -146,6 +146,7 @@ def test_top_k_mask_keeps_exactly_k_of_the_largest(scores, data):
     "criterion, expected",
     [
         ("css", [0.96, 0.04, 0.0]),
+        ("css_consumers", [0.96, 0.04, 0.0]),
         ("l1", [7.0, 2.0, 0.0]),
         ("l2", [5.0, np.sqrt(2), 0.0]),
         ("bn_scale", [1.5, 2.0, 0.0]),
@@ -219,8 +220,9 @@ def test_norms_match_the_pencil():
         ),
         (
             lambda: score_channels("l3", np.ones((2, 2)), None, 1, None),
-            r"^Argument `criterion` must be one of \['css', 'l1', 'l2', "
-            r"'bn_scale', 'fisher', 'random'\]. Received: criterion='l3'$",
+            r"^Argument `criterion` must be one of \['css', 'css_consumers', "
+            r"'l1', 'l2', 'bn_scale', 'fisher', 'random'\]. Received: "
+            r"criterion='l3'$",
         ),
         (
             lambda: score_channels("bn_scale", np.ones((2, 2)), None, 1, None),

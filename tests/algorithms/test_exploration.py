@@ -27,6 +27,7 @@ def make_group(size, rows=40, active=None, seed=0, name="conv", **options):
     scale = np.abs(1 + 0.1 * rng.standard_normal(size))
     options.setdefault("scale", scale)
     options.setdefault("fisher", rng.uniform(0.1, 1, size))
+    options.setdefault("consumed", rng.standard_normal((rows, size)))
     return GroupArrays(
         name, columns.astype("float32"), active=active, **options
     )
@@ -188,6 +189,20 @@ def test_given_criterion_keeps_the_largest(criterion, name):
     result = single(group, 10, criterion=criterion)
     value = getattr(group, name)
     assert value[result.active[0]].min() >= np.sort(value)[-10]
+
+
+def test_consumers_choose_by_their_own_columns():
+    group = make_group(12, seed=4)
+    result = single(group, 5, criterion="css_consumers")
+    expected = column_subset(group.consumed, 5)
+    assert not np.array_equal(expected, column_subset(group.columns, 5))
+    np.testing.assert_array_equal(result.active[0], expected)
+
+
+def test_consumers_without_kernels_are_refused():
+    group = make_group(8, consumed=None)
+    with pytest.raises(ValueError, match=r"Received: none for \['conv'\]$"):
+        single(group, 4, criterion="css_consumers")
 
 
 def test_fisher_criterion_without_information_is_refused():

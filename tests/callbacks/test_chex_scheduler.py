@@ -198,7 +198,9 @@ def test_plan_and_steps_are_reported(capsys):
 
 
 @pytest.mark.slow_on_jax
-@pytest.mark.parametrize("option", ["l1", "l2", "bn_scale", "fisher", "random"])
+@pytest.mark.parametrize(
+    "option", ["l1", "css_consumers", "bn_scale", "fisher", "random"]
+)
 def test_every_criterion_trains(option):
     model = prepared()
     fit(model, scheduler(criterion=option), epochs=3)
