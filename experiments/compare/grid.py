@@ -147,14 +147,22 @@ SETTINGS = _by_name(
     Setting("imagenette64", "imagenette", 64, 20, 16, 60, shift=6),
 )
 
+_SCALES = {"allocation": "bn_scale"}
+_UNIFORM = {"allocation": "uniform"}
+
 CHEX = Contender("chex", "chex")
 HEADLINE = (
     Contender("slim", "slim"),
     Contender("dense", "dense"),
     Contender("slim_equal_training", "slim", needs="chex"),
-    Contender("oneshot_l1", "oneshot", {"criterion": "l1"}),
-    Contender("oneshot_bn_scale", "oneshot", {"criterion": "bn_scale"}),
-    Contender("oneshot_css", "oneshot", {"criterion": "css"}),
+    *(
+        Contender(
+            f"oneshot_{criterion}",
+            "oneshot",
+            {"criterion": criterion, **_UNIFORM},
+        )
+        for criterion in ("l1", "bn_scale", "css")
+    ),
     # Cut to the budget by the first exploration step, and nothing returns.
     Contender(
         "prune_early",
@@ -170,18 +178,17 @@ HEADLINE = (
     Contender("torch_pruning", "torch_pruning"),
 )
 
-_SCALES = {"allocation": "bn_scale"}
 # Each entry departs from the default in what it says; `chex` is the default.
 ABLATIONS = {
     "steps": {
         "early_prune_uniform": {
+            **_UNIFORM,
             "initial": "dense",
             "sampling": "none",
             "regrow": 0.0,
         },
-        "periodic": {"sampling": "uniform"},
-        "dynamic": {**_SCALES, "sampling": "uniform"},
-        "dynamic_importance": _SCALES,
+        "periodic": {**_UNIFORM, "sampling": "uniform"},
+        "sampling_uniform": {"sampling": "uniform"},
     },
     "sampling": {
         "sampling_uniform": {"sampling": "uniform"},
@@ -203,7 +210,8 @@ ABLATIONS = {
         for name in ("linear", "constant")
     },
     "regrow": {
-        f"regrow_{value:g}": {"regrow": value} for value in (0.1, 0.2, 0.5)
+        **{f"regrow_{v:g}": {"regrow": v} for v in (0.1, 0.2, 0.5)},
+        "uniform_regrow_0.2": {**_UNIFORM, "regrow": 0.2},
     },
     "interval": {f"interval_{n}": {"interval": n} for n in (1, 4, 8)},
     "end": {f"end_{v:g}": {"end": v} for v in (0.25, 0.33, 0.5, 0.9)},
@@ -212,12 +220,13 @@ ABLATIONS = {
         for name in ("softmax", "unsquared", "uniform")
     },
     "allocation": {
+        "allocation_uniform": _UNIFORM,
         "allocation_bn_scale": _SCALES,
         "bn_scale_gradual": {**_SCALES, "sampling": "gradual"},
         "bn_scale_end_0.5": {**_SCALES, "end": 0.5},
         "allocation_raw": {"allocation": "bn_scale_raw"},
-        "allocation_fisher": {"allocation": "fisher"},
-        "fisher_twice": {"allocation": "fisher", "criterion": "fisher"},
+        "fisher_blend_1": {"allocation": "fisher", "blend": 1.0},
+        "fisher_floor_0.25": {"allocation": "fisher", "floor": 0.25},
         **{f"blend_{v:g}": {**_SCALES, "blend": v} for v in (0.25, 0.5, 1.0)},
         **{f"floor_{v:g}": {**_SCALES, "floor": v} for v in (0.25, 0.75)},
     },
@@ -230,7 +239,7 @@ ABLATIONS = {
         },
     },
     "early_end": {
-        "uniform_end_0.33": {"end": 0.33, "regrow": 0.2},
+        "end_0.33_regrow_0.2": {"end": 0.33, "regrow": 0.2},
         "bn_scale_end_0.33": {**_SCALES, "end": 0.33, "regrow": 0.2},
     },
 }
@@ -256,9 +265,9 @@ CONTENDERS = _by_name(
 )
 
 TUNED = (
-    *("allocation_fisher", "fisher_twice", "criterion_fisher"),
+    *("allocation_uniform", "uniform_regrow_0.2", "criterion_fisher"),
     *("prune_gradual", "allocation_bn_scale", "end_0.5", "end_0.33"),
-    *("regrow_0.2", "bn_scale_end_0.33", "uniform_end_0.33"),
+    *("regrow_0.2", "bn_scale_end_0.33", "end_0.33_regrow_0.2"),
     *("bn_scale_end_0.5", "bn_scale_gradual"),
 )
 
@@ -291,7 +300,7 @@ STUDIES = {
         "CHEX against the alternatives, sizes for a processor",
         (
             *(contender.name for contender in HEADLINE),
-            *("allocation_fisher", "allocation_bn_scale"),
+            *("allocation_uniform", "allocation_bn_scale"),
         ),
         ("cifar16_some", "imagenette24", "cifar16_long"),
     ),

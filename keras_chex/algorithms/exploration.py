@@ -44,7 +44,8 @@ class GroupArrays:
         scale_kind: str, what `scale` is: groups are compared with those of the
             same kind.
         fisher: float array of shape `(size,)`, the Fisher information of every
-            unit, or `None` if it was not read.
+            unit, or `None` if it is not known. Where that of other groups is,
+            such a group gets a uniform width, and its criterion is the norm.
         consumed: float array of shape `(rows, size)`: what the consumers'
             kernels do with the units, normalised and stacked like `columns`;
             `None` if it was not read, or there are none.
@@ -317,7 +318,9 @@ def _keep(columns, active, given, width, criterion, gram, rng):
 
 def _given(group, criterion):
     """What `score_channels` is given beside the columns of a group."""
-    return group.fisher if criterion == "fisher" else group.scale
+    if criterion != "fisher":
+        return group.scale
+    return np.zeros(group.size) if group.fisher is None else group.fisher
 
 
 def _shared_gram(columns, active, width, criterion):
@@ -332,7 +335,7 @@ def _live_scores(groups, allocation):
     """What the widths are shared by; 0 for dormant units."""
     name = "fisher" if allocation == "fisher" else "scale"
     values = [getattr(group, name) for group in groups]
-    if name == "fisher" and any(value is None for value in values):
+    if name == "fisher" and all(value is None for value in values):
         raise _without_fisher("allocation")
     return [
         None if value is None else np.where(group.active, np.abs(value), 0.0)
@@ -356,9 +359,9 @@ def _grid(groups, round_to):
 
 def _check_criterion(groups, criterion):
     check_criterion(criterion)
-    without = [g.name for g in groups if _given(g, criterion) is None]
-    if criterion == "fisher" and without:
+    if criterion == "fisher" and all(g.fisher is None for g in groups):
         raise _without_fisher("criterion")
+    without = [group.name for group in groups if group.scale is None]
     unread = [group.name for group in groups if group.consumed is None]
     if criterion == "css_consumers" and unread:
         raise ValueError(
@@ -378,7 +381,7 @@ def _check_criterion(groups, criterion):
 def _without_fisher(argument):
     return ValueError(
         f"Argument `{argument}='fisher'` needs `GroupArrays.fisher`. "
-        "Received: a group without it"
+        "Received: groups without it"
     )
 
 

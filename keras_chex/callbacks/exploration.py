@@ -14,7 +14,7 @@ from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names, find_scope
 from keras_chex.layers.active import read_active, require_wrapped, write_active
-from keras_chex.layers.fisher import unit_information
+from keras_chex.layers.fisher import require_information, unit_information
 from keras_chex.layers.group_arrays import read_groups
 from keras_chex.layers.wrapped_model import wrappers
 
@@ -31,6 +31,7 @@ class StepReport:
     regrown: int
     kind: str
     seconds: float
+    note: str = ""
 
     def __str__(self):
         name = "channels" if self.kind == "sparsity" else self.kind
@@ -38,7 +39,7 @@ class StepReport:
             f"{share(self.before, 1)} -> {share(self.allocated, 1)} pruned -> "
             f"{share(self.after, 1)} of the dense {name}, {self.active} of "
             f"{self.total} units active, {self.regrown} regrown "
-            f"({self.seconds:.1f} s)"
+            f"({self.seconds:.1f} s){self.note}"
         )
 
 
@@ -95,9 +96,9 @@ class Explorer:
         self._wrappers = wrappers(model)
 
     @property
-    def _by_fisher(self):
-        options = self.options
-        return "fisher" in (options.allocation, options.criterion)
+    def _optimizer(self):
+        """The model's optimizer; None before it is compiled."""
+        return getattr(self.model, "optimizer", None)
 
     @property
     def done(self):
@@ -150,10 +151,10 @@ class Explorer:
             agree: function from a list of bool arrays to the same list on all
                 workers.
         """
-        optimizer = self.model.optimizer
-        if self._by_fisher and optimizer.built:
+        if self.options.asks_for_fisher and self._optimizer.built:
             # An optimizer that tells nothing is refused now, not later.
-            unit_information(self.graph, optimizer)
+            found = unit_information(self.graph, self._optimizer)
+            require_information(found, self._optimizer)
         self._apply(agree(self._first()), 0, iterations)
 
     def explore(self, time_now, clock, agree=list):
@@ -171,15 +172,17 @@ class Explorer:
         options, progress = self.options, time_now / clock.end
         last = time_now == clock.end
         fraction = regrow_fraction(progress, options.regrow, options.schedule)
+        arrays = self._arrays(self._optimizer)
+        allocation, note = self._allocation(arrays)
         result = explore(
-            self._arrays(self.model.optimizer if self._by_fisher else None),
+            arrays,
             self.budget.cost,
             self.budget.limit,
             regrow_fraction=0.0 if last else fraction,
             criterion=options.criterion,
             sampling=options.sampling,
             form=options.probability,
-            allocation=options.allocation,
+            allocation=allocation,
             blend=progress if options.blend is None else options.blend,
             floor=options.floor,
             round_to=self.budget.round_to,
@@ -197,7 +200,21 @@ class Explorer:
             int(sum(mask.sum() for mask in result.regrown)),
             self.budget.kind,
             time.perf_counter() - started,
+            note,
         )
+
+    def _allocation(self, arrays):
+        """How widths are shared now, and what is to be said about it."""
+        wanted = self.options.allocation
+        found = {group.name: group.fisher for group in arrays}
+        if self.options.asks_for_fisher:
+            require_information(found, self._optimizer)
+        if wanted is not None:
+            return wanted, ""
+        if any(value is not None for value in found.values()):
+            return "fisher", ""
+        name = type(self._optimizer).__name__
+        return "uniform", f"; uniform widths: {name} remembers no gradients"
 
     def costs(self):
         """Shares of the dense model, units and widths at present."""
@@ -211,6 +228,9 @@ class Explorer:
         return {**shares, "channels": sum(vector), "widths": widths}
 
     def _arrays(self, optimizer=None):
+        options = self.options
+        if options.allocation is not None and not options.asks_for_fisher:
+            optimizer = None
         active = read_active(self.graph)
         bounds = zip(
             self.budget.min_widths.tolist(),
@@ -223,7 +243,7 @@ class Explorer:
             active,
             dict(zip(names, bounds, strict=True)),
             optimizer,
-            self.options.criterion == "css_consumers",
+            options.criterion == "css_consumers",
         )
 
     def _apply(self, chosen, time_now, origin):

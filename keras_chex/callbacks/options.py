@@ -30,7 +30,7 @@ class Options:
     probability: str
     restore: str
     schedule: object
-    allocation: str
+    allocation: str | None
     blend: float | None
     floor: float | None
     min_channels: int | dict
@@ -46,7 +46,8 @@ class Options:
         self._one_of("sampling", SAMPLINGS)
         self._one_of("probability", FORMS)
         self._one_of("restore", RESTORES)
-        self._one_of("allocation", ALLOCATIONS)
+        if self.allocation is not None:
+            self._one_of("allocation", ALLOCATIONS)
         self._one_of("initial", INITIALS)
         if not callable(self.schedule):
             self._one_of("schedule", tuple(SCHEDULES))
@@ -54,17 +55,7 @@ class Options:
             # One of an unknown kind is refused here, not in mid-training.
             regrow_fraction(0.0, 1.0, self.schedule)
         self._share("regrow", 0, 1)
-        for name in ("blend", "floor"):
-            if getattr(self, name) is not None:
-                self._share(name, 0, 1)
-                if self.allocation == "uniform":
-                    raise ValueError(
-                        f"Argument `{name}` says how far widths depart from "
-                        "uniform ones, and so needs an allocation by scores. "
-                        "Add `allocation='bn_scale'` or 'fisher', or leave it "
-                        f"out. Received: {name}={getattr(self, name)!r} and "
-                        "allocation='uniform'"
-                    )
+        self._departures()
         self._whole("interval", 1)
         if self.round_to != "auto":
             self._whole("round_to", 1, ', or "auto"')
@@ -79,6 +70,24 @@ class Options:
             self._share("end", 0, 1)
             if self.end == 0:
                 self._fail("end", "above 0, or a whole number of units")
+
+    @property
+    def asks_for_fisher(self):
+        """Bool: nothing may take the place of Fisher information."""
+        return "fisher" in (self.allocation, self.criterion)
+
+    def _departures(self):
+        for name in ("blend", "floor"):
+            if getattr(self, name) is not None:
+                self._share(name, 0, 1)
+                if self.allocation in (None, "uniform"):
+                    raise ValueError(
+                        f"Argument `{name}` says how far widths depart from "
+                        "uniform ones, and so needs an allocation by scores. "
+                        "Add `allocation='fisher'` or 'bn_scale', or leave it "
+                        f"out. Received: {name}={getattr(self, name)!r} and "
+                        f"allocation={self.allocation!r}"
+                    )
 
     def _one_of(self, name, known):
         if getattr(self, name) not in known:

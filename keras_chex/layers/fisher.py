@@ -29,9 +29,8 @@ def unit_information(graph, optimizer):
 
     Returns:
         `{group name: float64 array of shape (size,)}`; 0 for dormant units.
-
-    Raises:
-        ValueError: If the optimizer keeps nothing of the kind.
+        `None` instead of an array for a group none of whose weights the
+        optimizer remembers gradients of; for all groups, with plain SGD.
 
     Reference:
 
@@ -39,7 +38,7 @@ def unit_information(graph, optimizer):
       the Fisher information of whole channels
     """
     total = np.zeros(len(graph.group_of))
-    found = False
+    known = np.zeros(len(graph.group_of), bool)
     for op in graph.operations:
         if not op.rule.is_wrapper:
             continue
@@ -48,14 +47,26 @@ def unit_information(graph, optimizer):
             squared = _squared_gradient(optimizer, weight)
             if squared is None:
                 continue
-            found = True
-            elements = np.square(read_variable(weight), dtype=np.float64)
-            elements *= squared
+            elements = np.square(read_variable(weight)) * squared
             for axis, role in axes.items():
                 per_channel = _per_channel(elements, axis, role)
                 units = graph.unit_of[op.sides[role.side]]
                 total += np.bincount(units, per_channel, minlength=total.size)
-    if not found:
+                known[units] = True
+    return {
+        group.name: _of_group(graph, number, group.size, total, known)
+        for number, group in enumerate(graph.groups)
+    }
+
+
+def require_information(found, optimizer):
+    """Raises a `ValueError` where no group has any information.
+
+    Args:
+        found: what `unit_information` returned.
+        optimizer: a Keras optimizer, for the message.
+    """
+    if all(value is None for value in found.values()):
         raise ValueError(
             "Arguments `allocation='fisher'` and `criterion='fisher'` need an "
             "optimizer that remembers gradients of trained layers. Use one "
@@ -63,10 +74,6 @@ def unit_information(graph, optimizer):
             "Adam, or other values of these arguments. "
             f"Received: optimizer={optimizer!r}"
         )
-    return {
-        group.name: _of_group(graph, number, group.size, total)
-        for number, group in enumerate(graph.groups)
-    }
 
 
 def _squared_gradient(optimizer, weight):
@@ -76,7 +83,7 @@ def _squared_gradient(optimizer, weight):
         for name, slot in slots(owner, weight).items():
             if name in (AVERAGES, ACCUMULATORS):
                 continue
-            value = read_variable(slot).astype(np.float64)
+            value = read_variable(slot).astype(np.float32)
             if value.min() < 0 or not value.any():
                 momentum = np.square(value)
             else:
@@ -87,11 +94,14 @@ def _squared_gradient(optimizer, weight):
 def _per_channel(elements, axis, role):
     """Sums elements over each channel of a side."""
     others = tuple(i for i in range(elements.ndim) if i != axis)
-    sums = elements.sum(axis=others).reshape(-1, role.repeat).sum(axis=1)
+    sums = elements.sum(axis=others, dtype=np.float64)
+    sums = sums.reshape(-1, role.repeat).sum(axis=1)
     # The blocks share the axis, and its elements count once.
     return np.tile(sums / role.blocks, role.blocks)
 
 
-def _of_group(graph, number, size, values):
+def _of_group(graph, number, size, values, known):
     members = np.flatnonzero(graph.group_of == number)
+    if not known[members].any():
+        return None
     return np.bincount(graph.index_of[members], values[members], minlength=size)

@@ -26,10 +26,9 @@ def read_groups(graph, active, bounds, optimizer=None, consumers=False):
         List of `GroupArrays` in the order of the graph.
 
     Raises:
-        ValueError: If a weight is not finite, or the optimizer remembers no
-            gradients.
+        ValueError: If a weight is not finite.
     """
-    fisher = optimizer and unit_information(graph, optimizer)
+    fisher = unit_information(graph, optimizer) if optimizer else {}
     operations = {op.name: op for op in graph.operations}
     weights = _Weights(graph)
     groups = [group for group in graph.groups if group.name in bounds]
@@ -44,7 +43,7 @@ def read_groups(graph, active, bounds, optimizer=None, consumers=False):
             active[group.name],
             *bounds[group.name],
             kind,
-            fisher and fisher[group.name],
+            fisher.get(group.name),
             _consumed(graph, group, operations, weights) if consumers else None,
         )
 

@@ -407,6 +407,28 @@ def test_group_arrays_must_fit_together(columns, scale, message):
         GroupArrays("conv", columns, scale, np.ones(5, dtype=bool))
 
 
+def test_a_group_without_information_gets_a_uniform_width():
+    groups = [
+        make_group(8, name="known"),
+        make_group(8, name="other", seed=1),
+        make_group(8, name="unknown", fisher=None),
+    ]
+    groups[0].fisher[:] = 9.0
+    groups[1].fisher[:] = 0.1
+    result = explore(
+        groups,
+        channel_count_cost([8, 8, 8]),
+        12,
+        regrow_fraction=0.0,
+        allocation="fisher",
+        criterion="fisher",
+    )
+    known, other, unknown = result.widths
+    assert known > unknown > other
+    best = np.argsort(-np.linalg.norm(groups[2].columns, axis=0))[:unknown]
+    assert set(np.flatnonzero(result.active[2])) == set(best)
+
+
 def test_fisher_allocation_needs_what_it_shares_by():
     group = GroupArrays("conv", np.eye(4), None, np.ones(4, bool))
     with pytest.raises(ValueError, match="needs `GroupArrays.fisher`"):

@@ -114,6 +114,16 @@ def test_averages_and_collected_gradients_are_no_gradients():
     )
 
 
+def test_a_group_that_is_not_trained_has_none():
+    model = two_layers(keras.optimizers.Adam(0.1))
+    model.get_layer("logits").trainable = False
+    found = unit_information(read_channels(model), model.optimizer)
+    assert found["hidden"] is not None
+    plain = two_layers(keras.optimizers.SGD(0.1))
+    found = unit_information(read_channels(plain), plain.optimizer)
+    assert set(found.values()) == {None}
+
+
 def test_dormant_units_have_none():
     model = two_layers(keras.optimizers.Adam(0.1))
     fill(model.optimizer._velocities, 0.1)
