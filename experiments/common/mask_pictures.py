@@ -39,7 +39,12 @@ def plot_objects(part, results, path, title):
     figure = Figure(
         figsize=(3 * len(columns), 0.6 + down * len(shown)), dpi=110
     )
-    figure.suptitle(title, x=0.03, ha="left", fontsize=12, fontweight="bold")
+    inch = 1 / figure.get_figheight()
+    figure.suptitle(
+        **{"t": title, "x": 0.03, "y": 1 - 0.1 * inch, "ha": "left"},
+        fontsize=12,
+        fontweight="bold",
+    )
     axes = figure.subplots(len(shown), len(columns), squeeze=False)
     for row, index in enumerate(shown):
         image = part.image(index)
@@ -49,8 +54,7 @@ def plot_objects(part, results, path, title):
             place.imshow(with_masks(image, masks))
             place.set_axis_off()
             place.set_title(f"{name}: {len(masks)}", fontsize=9)
-    top = 1 - 0.5 / figure.get_figheight()
-    figure.subplots_adjust(0.02, 0.02, 0.98, top, 0.05, 0.12)
+    figure.subplots_adjust(0.02, 0.02, 0.98, 1 - 0.6 * inch, 0.05, 0.12)
     with replacing(path) as beside:
         figure.savefig(beside)
 
