@@ -36,6 +36,10 @@ ratio, where both ran on equal machines; in brackets seconds of processor \
 cores. Other programs on the machine disturb wall time |
 """
 
+VERDICTS = (
+    *("setting", "FLOPs", "seeds of slim, CHEX", "dense", "slim", "CHEX"),
+    *("CHEX to slim", "training FLOPs of CHEX", "best other ahead of slim"),
+)
 HEADINGS = (
     *("contender", "seeds", "epochs", "accuracy", "to slim", "FLOPs"),
     *("parameters", "training FLOPs", "time to dense", "time to slim"),
@@ -54,6 +58,8 @@ CONTENDERS = {
     "Optimization",
     "chex_widths_scratch": "a fresh network of CHEX's final widths",
 }
+# Not what a user would pick instead: the bound, and variants of CHEX.
+NO_ALTERNATIVE = ("dense", "magnitude", "slim_equal_training")
 KINDS = {
     "oneshot": "dense for half of the epochs, pruned once, small for the rest",
     "chex": "exploration",
@@ -78,6 +84,9 @@ def render_page(records, pictures, folder):
     }
     seconds = sum(record["seconds"] for record in used.values())
     parts = [HEAD.format(folder=folder, count=len(used), hours=seconds / 3600)]
+    rows = list(_verdicts(records))
+    if rows:
+        parts += ["## In short\n", markdown_table([VERDICTS, *rows])]
     for name, study in grid.STUDIES.items():
         sections = [
             section
@@ -91,6 +100,45 @@ def render_page(records, pictures, folder):
     if used:
         parts += ["## Where it ran\n", _machines(used.values())]
     return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+
+def _verdicts(records):
+    """Yields a row for every budget and setting with CHEX and a slim network.
+
+    Another contender stands there if it is ahead of the slim network too.
+    """
+    for name, study in grid.STUDIES.items():
+        if not name.startswith("headline"):
+            continue
+        for setting in study.settings:
+            for budget in study.budgets:
+                lines = records.lines(study, setting, budget)
+                found = {line.contender: line for line in lines}
+                if {"slim", "chex"} <= found.keys():
+                    yield _verdict(setting, budget, found)
+
+
+def _verdict(setting, budget, found):
+    slim, chex = found["slim"], found["chex"]
+    others = [
+        line
+        for name, line in found.items()
+        if name not in ("slim", "chex", *NO_ALTERNATIVE)
+        and line.accuracy > slim.accuracy
+    ]
+    best = max(others, key=lambda line: line.accuracy, default=None)
+    dense = found.get("dense")
+    return (
+        setting,
+        f"{budget:.0%}",
+        f"{len(slim.records)}, {len(chex.records)}",
+        "-" if dense is None else _accuracy(dense),
+        _accuracy(slim),
+        _accuracy(chex),
+        _difference(chex, slim),
+        f"{chex.share('train_flops', 'dense_train_flops'):.2f}",
+        "-" if best is None else f"{best.contender}, {_accuracy(best)}",
+    )
 
 
 def _setting(records, study, setting, pictures):

@@ -120,6 +120,24 @@ def test_page_has_the_tables_of_what_there_is(directory):
     assert "| some, 2 cores; cpu | keras 3 | 6 | 0.1 |" in text
 
 
+def test_page_begins_with_what_matters(directory):
+    cell = next(
+        cell
+        for cell in STUDY.cells()
+        if cell.name == "cifar16-oneshot_l1-0.25-seed0"
+    )
+    path = directory / f"{cell.name}.json"
+    for accuracy, best in ((0.905, "-"), (0.925, "oneshot_l1, 92.50%")):
+        path.write_text(json.dumps(made_up(cell, accuracy, 250)))
+        text = page.render_page(Records(directory), {}, "results/compare")
+        short = text[text.index("## In short") :].splitlines()
+        assert short[4] == (
+            "| cifar16 | 25% | 2, 2 | 94.00 ± 1.41 % | 91.00 ± 1.41 % "
+            f"| 93.00 ± 1.41 % | +2.00 (+1.4) | 0.40 | {best} |"
+        )
+        assert not short[5]
+
+
 def test_records_of_an_ablation_alone_are_shown(tmp_path):
     study = grid.STUDIES["end"]
     cell = next(c for c in study.cells() if c.contender.name == "end_0.5")
