@@ -52,7 +52,7 @@ def define_exploration(interval, end):
         "restore", "mru", "Values of returning channels: mru, zeros, random."
     )
     flags.DEFINE_string(
-        "allocation", None, "How widths are shared: fisher, uniform, bn_scale."
+        "allocation", "uniform", "How widths are shared: uniform, fisher, ..."
     )
     flags.DEFINE_integer("min_channels", 1, "Least channels of any group.")
     flags.DEFINE_integer(

@@ -148,7 +148,7 @@ SETTINGS = _by_name(
 )
 
 _SCALES = {"allocation": "bn_scale"}
-_UNIFORM = {"allocation": "uniform"}
+_FISHER = {"allocation": "fisher"}
 
 CHEX = Contender("chex", "chex")
 HEADLINE = (
@@ -159,7 +159,7 @@ HEADLINE = (
         Contender(
             f"oneshot_{criterion}",
             "oneshot",
-            {"criterion": criterion, **_UNIFORM},
+            {"criterion": criterion},
         )
         for criterion in ("l1", "bn_scale", "css")
     ),
@@ -182,13 +182,13 @@ HEADLINE = (
 ABLATIONS = {
     "steps": {
         "early_prune_uniform": {
-            **_UNIFORM,
             "initial": "dense",
             "sampling": "none",
             "regrow": 0.0,
         },
-        "periodic": {**_UNIFORM, "sampling": "uniform"},
-        "sampling_uniform": {"sampling": "uniform"},
+        "periodic": {"sampling": "uniform"},
+        "dynamic": {**_FISHER, "sampling": "uniform"},
+        "allocation_fisher": _FISHER,
     },
     "sampling": {
         "sampling_uniform": {"sampling": "uniform"},
@@ -210,8 +210,7 @@ ABLATIONS = {
         for name in ("linear", "constant")
     },
     "regrow": {
-        **{f"regrow_{v:g}": {"regrow": v} for v in (0.1, 0.2, 0.5)},
-        "uniform_regrow_0.2": {**_UNIFORM, "regrow": 0.2},
+        f"regrow_{value:g}": {"regrow": value} for value in (0.1, 0.2, 0.5)
     },
     "interval": {f"interval_{n}": {"interval": n} for n in (1, 4, 8)},
     "end": {f"end_{v:g}": {"end": v} for v in (0.25, 0.33, 0.5, 0.9)},
@@ -220,13 +219,15 @@ ABLATIONS = {
         for name in ("softmax", "unsquared", "uniform")
     },
     "allocation": {
-        "allocation_uniform": _UNIFORM,
         "allocation_bn_scale": _SCALES,
         "bn_scale_gradual": {**_SCALES, "sampling": "gradual"},
         "bn_scale_end_0.5": {**_SCALES, "end": 0.5},
         "allocation_raw": {"allocation": "bn_scale_raw"},
-        "fisher_blend_1": {"allocation": "fisher", "blend": 1.0},
-        "fisher_floor_0.25": {"allocation": "fisher", "floor": 0.25},
+        "allocation_fisher": _FISHER,
+        "fisher_gradual": {**_FISHER, "sampling": "gradual"},
+        "fisher_twice": {**_FISHER, "criterion": "fisher"},
+        "fisher_blend_1": {**_FISHER, "blend": 1.0},
+        "fisher_floor_0.25": {**_FISHER, "floor": 0.25},
         **{f"blend_{v:g}": {**_SCALES, "blend": v} for v in (0.25, 0.5, 1.0)},
         **{f"floor_{v:g}": {**_SCALES, "floor": v} for v in (0.25, 0.75)},
     },
@@ -265,7 +266,7 @@ CONTENDERS = _by_name(
 )
 
 TUNED = (
-    *("allocation_uniform", "uniform_regrow_0.2", "criterion_fisher"),
+    *("allocation_fisher", "fisher_twice", "criterion_fisher"),
     *("prune_gradual", "allocation_bn_scale", "end_0.5", "end_0.33"),
     *("regrow_0.2", "bn_scale_end_0.33", "end_0.33_regrow_0.2"),
     *("bn_scale_end_0.5", "bn_scale_gradual"),
@@ -300,7 +301,7 @@ STUDIES = {
         "CHEX against the alternatives, sizes for a processor",
         (
             *(contender.name for contender in HEADLINE),
-            *("allocation_uniform", "allocation_bn_scale"),
+            *("allocation_fisher", "fisher_gradual", "allocation_bn_scale"),
         ),
         ("cifar16_some", "imagenette24", "cifar16_long"),
     ),

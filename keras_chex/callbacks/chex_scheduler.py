@@ -42,13 +42,12 @@ class ChexScheduler(keras.callbacks.Callback):
             fall as slowly as with it.
         restore: values of regrown channels: `"mru"` (most recently used),
             `"zeros"` or `"random"`.
-        allocation: how widths are shared between groups: `"fisher"`, by the
-            squared gradients that the optimizer remembers (momentum or second
-            moments), over what a channel costs; `"uniform"`, the same share of
-            every group; `"bn_scale"` or `"bn_scale_raw"`, by the scales of
-            BatchNormalization (the paper's letter). `None` is `"fisher"`
-            where the optimizer remembers gradients, and `"uniform"`, which is
-            then said at every step, where it does not.
+        allocation: how widths are shared between groups: `"uniform"`, the
+            same share of every group; `"fisher"`, by the squared gradients
+            that the optimizer remembers (momentum or second moments), over
+            what a channel costs: as accurate with fewer parameters;
+            `"bn_scale"` or `"bn_scale_raw"`, by the scales of
+            BatchNormalization (the paper's letter).
         min_channels: int, no group gets narrower; or a dict from names or
             regular expressions of layers to ints, for the groups that these
             layers make.
@@ -68,8 +67,7 @@ class ChexScheduler(keras.callbacks.Callback):
             `"softmax"` (the paper's), `"unsquared"` or `"uniform"`.
         blend: float, how far widths follow the scores of an allocation other
             than `"uniform"`: 0 is uniform widths, 1 the scores alone. `None`
-            follows them more as time goes on, fully at `end`. Needs an
-            `allocation`.
+            follows them more as time goes on, fully at `end`.
         floor: float, no group falls below this share of its uniform width in
             such an allocation; `None` for its default, 0.5 or none.
         input_shape: shape of one example, for a model that takes any size.
@@ -133,7 +131,7 @@ class ChexScheduler(keras.callbacks.Callback):
         criterion="css",
         sampling="importance",
         restore="mru",
-        allocation=None,
+        allocation="uniform",
         min_channels=1,
         round_to="auto",
         exclude=(),

@@ -31,7 +31,6 @@ class StepReport:
     regrown: int
     kind: str
     seconds: float
-    note: str = ""
 
     def __str__(self):
         name = "channels" if self.kind == "sparsity" else self.kind
@@ -39,7 +38,7 @@ class StepReport:
             f"{share(self.before, 1)} -> {share(self.allocated, 1)} pruned -> "
             f"{share(self.after, 1)} of the dense {name}, {self.active} of "
             f"{self.total} units active, {self.regrown} regrown "
-            f"({self.seconds:.1f} s){self.note}"
+            f"({self.seconds:.1f} s)"
         )
 
 
@@ -173,7 +172,9 @@ class Explorer:
         last = time_now == clock.end
         fraction = regrow_fraction(progress, options.regrow, options.schedule)
         arrays = self._arrays(self._optimizer)
-        allocation, note = self._allocation(arrays)
+        if options.asks_for_fisher:
+            found = {group.name: group.fisher for group in arrays}
+            require_information(found, self._optimizer)
         result = explore(
             arrays,
             self.budget.cost,
@@ -182,7 +183,7 @@ class Explorer:
             criterion=options.criterion,
             sampling=options.sampling,
             form=options.probability,
-            allocation=allocation,
+            allocation=options.allocation,
             blend=progress if options.blend is None else options.blend,
             floor=options.floor,
             round_to=self.budget.round_to,
@@ -200,21 +201,7 @@ class Explorer:
             int(sum(mask.sum() for mask in result.regrown)),
             self.budget.kind,
             time.perf_counter() - started,
-            note,
         )
-
-    def _allocation(self, arrays):
-        """How widths are shared now, and what is to be said about it."""
-        wanted = self.options.allocation
-        found = {group.name: group.fisher for group in arrays}
-        if self.options.asks_for_fisher:
-            require_information(found, self._optimizer)
-        if wanted is not None:
-            return wanted, ""
-        if any(value is not None for value in found.values()):
-            return "fisher", ""
-        name = type(self._optimizer).__name__
-        return "uniform", f"; uniform widths: {name} remembers no gradients"
 
     def costs(self):
         """Shares of the dense model, units and widths at present."""
@@ -229,7 +216,7 @@ class Explorer:
 
     def _arrays(self, optimizer=None):
         options = self.options
-        if options.allocation is not None and not options.asks_for_fisher:
+        if not options.asks_for_fisher:
             optimizer = None
         active = read_active(self.graph)
         bounds = zip(

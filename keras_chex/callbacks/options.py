@@ -30,7 +30,7 @@ class Options:
     probability: str
     restore: str
     schedule: object
-    allocation: str | None
+    allocation: str
     blend: float | None
     floor: float | None
     min_channels: int | dict
@@ -46,8 +46,7 @@ class Options:
         self._one_of("sampling", SAMPLINGS)
         self._one_of("probability", FORMS)
         self._one_of("restore", RESTORES)
-        if self.allocation is not None:
-            self._one_of("allocation", ALLOCATIONS)
+        self._one_of("allocation", ALLOCATIONS)
         self._one_of("initial", INITIALS)
         if not callable(self.schedule):
             self._one_of("schedule", tuple(SCHEDULES))
@@ -73,20 +72,20 @@ class Options:
 
     @property
     def asks_for_fisher(self):
-        """Bool: nothing may take the place of Fisher information."""
+        """Bool: whether something is decided by Fisher information."""
         return "fisher" in (self.allocation, self.criterion)
 
     def _departures(self):
         for name in ("blend", "floor"):
             if getattr(self, name) is not None:
                 self._share(name, 0, 1)
-                if self.allocation in (None, "uniform"):
+                if self.allocation == "uniform":
                     raise ValueError(
                         f"Argument `{name}` says how far widths depart from "
                         "uniform ones, and so needs an allocation by scores. "
                         "Add `allocation='fisher'` or 'bn_scale', or leave it "
                         f"out. Received: {name}={getattr(self, name)!r} and "
-                        f"allocation={self.allocation!r}"
+                        "allocation='uniform'"
                     )
 
     def _one_of(self, name, known):

@@ -89,28 +89,6 @@ def test_equal_scales_give_uniform_widths():
     assert widths[0] == widths[1]
 
 
-def test_widths_follow_fisher_information_where_there_is_some():
-    widths = []
-    for allocation in (None, "fisher", "uniform"):
-        callback = scheduler(flops=0.4, allocation=allocation)
-        fit(prepared(), callback, epochs=3)
-        widths.append([entry["widths"] for entry in callback.history])
-    assert widths[0] == widths[1] != widths[2]
-
-
-def test_widths_are_uniform_without_memory_of_gradients(capsys):
-    widths = []
-    for allocation in (None, "uniform"):
-        model = prepared(optimizer=keras.optimizers.SGD(0.05))
-        callback = scheduler(flops=0.4, allocation=allocation, verbose=1)
-        fit(model, callback, epochs=3)
-        widths.append([entry["widths"] for entry in callback.history])
-        said = "uniform widths: SGD remembers no gradients"
-        expected = 2 if allocation is None else 0
-        assert capsys.readouterr().out.count(said) == expected
-    assert widths[0] == widths[1]
-
-
 def test_unit_step_meets_every_interval():
     callback = scheduler(unit="step", interval=3, end=12)
     fit(prepared(), callback)
