@@ -40,10 +40,8 @@ def plot_objects(part, results, path, title):
         figsize=(3 * len(columns), 0.6 + down * len(shown)), dpi=110
     )
     inch = 1 / figure.get_figheight()
-    figure.suptitle(
-        **{"t": title, "x": 0.03, "y": 1 - 0.1 * inch, "ha": "left"},
-        fontsize=12,
-        fontweight="bold",
+    figure.suptitle(title, x=0.03, y=1 - 0.1 * inch, ha="left").set(
+        fontsize=12, fontweight="bold"
     )
     axes = figure.subplots(len(shown), len(columns), squeeze=False)
     for row, index in enumerate(shown):

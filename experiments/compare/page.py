@@ -58,7 +58,7 @@ CONTENDERS = {
     "Optimization",
     "chex_widths_scratch": "a fresh network of CHEX's final widths",
 }
-# Not what a user would pick instead: the bound, and variants of CHEX.
+# Of more FLOPs than the budget, or of more epochs.
 NO_ALTERNATIVE = ("dense", "magnitude", "slim_equal_training")
 KINDS = {
     "oneshot": "dense for half of the epochs, pruned once, small for the rest",

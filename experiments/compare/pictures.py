@@ -20,6 +20,9 @@ STYLES = {
     "prune_early": ("#8a4fa3", "D"),
     "prune_gradual": ("#b98bc9", "d"),
     "chex": ("#0b62a4", "*"),
+    "allocation_fisher": ("#17a2b8", "P"),
+    "fisher_gradual": ("#7fc8d4", "p"),
+    "allocation_bn_scale": ("#b5404a", "X"),
 }
 COSTS = (
     ("FLOPs / dense", lambda line: line.share("flops", "dense_flops")),

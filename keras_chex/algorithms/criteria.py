@@ -12,7 +12,13 @@ from keras_chex.algorithms.spectrum import (
 )
 
 CRITERIA = (
-    *("css", "css_consumers", "l1", "l2", "bn_scale", "fisher", "random"),
+    "css",
+    "css_consumers",
+    "l1",
+    "l2",
+    "bn_scale",
+    "fisher",
+    "random",
 )
 # What these need, in words.
 GIVEN = {"bn_scale": "a BatchNorm scale", "fisher": "the Fisher information"}

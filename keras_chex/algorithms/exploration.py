@@ -64,7 +64,8 @@ class GroupArrays:
     def __post_init__(self):
         for name in ("columns", "scale", "fisher", "consumed"):
             value = getattr(self, name)
-            if value is not None and np.shape(value)[-1:] != (self.size,):
+            rows = 1 if name in ("columns", "consumed") else 0
+            if value is not None and np.shape(value)[rows:] != (self.size,):
                 raise ValueError(
                     f"Argument `{name}` must have one entry per unit of group "
                     f"{self.name!r} on its last axis. Received: shape "

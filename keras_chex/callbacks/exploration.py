@@ -14,7 +14,7 @@ from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names, find_scope
 from keras_chex.layers.active import read_active, require_wrapped, write_active
-from keras_chex.layers.fisher import require_information, unit_information
+from keras_chex.layers.fisher import unit_information
 from keras_chex.layers.group_arrays import read_groups
 from keras_chex.layers.wrapped_model import wrappers
 
@@ -95,11 +95,6 @@ class Explorer:
         self._wrappers = wrappers(model)
 
     @property
-    def _optimizer(self):
-        """The model's optimizer; None before it is compiled."""
-        return getattr(self.model, "optimizer", None)
-
-    @property
     def done(self):
         """Time of the last exploration step; -1 before the run."""
         return self._wrappers[0].clock[0]
@@ -150,10 +145,10 @@ class Explorer:
             agree: function from a list of bool arrays to the same list on all
                 workers.
         """
-        if self.options.asks_for_fisher and self._optimizer.built:
+        optimizer = self.model.optimizer
+        if self.options.asks_for_fisher and optimizer.built:
             # An optimizer that tells nothing is refused now, not later.
-            found = unit_information(self.graph, self._optimizer)
-            require_information(found, self._optimizer)
+            unit_information(self.graph, optimizer)
         self._apply(agree(self._first()), 0, iterations)
 
     def explore(self, time_now, clock, agree=list):
@@ -171,12 +166,10 @@ class Explorer:
         options, progress = self.options, time_now / clock.end
         last = time_now == clock.end
         fraction = regrow_fraction(progress, options.regrow, options.schedule)
-        arrays = self._arrays(self._optimizer)
-        if options.asks_for_fisher:
-            found = {group.name: group.fisher for group in arrays}
-            require_information(found, self._optimizer)
         result = explore(
-            arrays,
+            self._arrays(
+                self.model.optimizer if options.asks_for_fisher else None
+            ),
             self.budget.cost,
             self.budget.limit,
             regrow_fraction=0.0 if last else fraction,
@@ -215,9 +208,6 @@ class Explorer:
         return {**shares, "channels": sum(vector), "widths": widths}
 
     def _arrays(self, optimizer=None):
-        options = self.options
-        if not options.asks_for_fisher:
-            optimizer = None
         active = read_active(self.graph)
         bounds = zip(
             self.budget.min_widths.tolist(),
@@ -230,7 +220,7 @@ class Explorer:
             active,
             dict(zip(names, bounds, strict=True)),
             optimizer,
-            options.criterion == "css_consumers",
+            self.options.criterion == "css_consumers",
         )
 
     def _apply(self, chosen, time_now, origin):

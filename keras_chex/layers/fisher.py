@@ -30,7 +30,10 @@ def unit_information(graph, optimizer):
     Returns:
         `{group name: float64 array of shape (size,)}`; 0 for dormant units.
         `None` instead of an array for a group none of whose weights the
-        optimizer remembers gradients of; for all groups, with plain SGD.
+        optimizer remembers gradients of.
+
+    Raises:
+        ValueError: If that is so for all groups that can lose channels.
 
     Reference:
 
@@ -53,20 +56,11 @@ def unit_information(graph, optimizer):
                 units = graph.unit_of[op.sides[role.side]]
                 total += np.bincount(units, per_channel, minlength=total.size)
                 known[units] = True
-    return {
+    found = {
         group.name: _of_group(graph, number, group.size, total, known)
         for number, group in enumerate(graph.groups)
     }
-
-
-def require_information(found, optimizer):
-    """Raises a `ValueError` where no group has any information.
-
-    Args:
-        found: what `unit_information` returned.
-        optimizer: a Keras optimizer, for the message.
-    """
-    if all(value is None for value in found.values()):
+    if all(found[g.name] is None for g in graph.groups if g.frozen is None):
         raise ValueError(
             "Arguments `allocation='fisher'` and `criterion='fisher'` need an "
             "optimizer that remembers gradients of trained layers. Use one "
@@ -74,6 +68,7 @@ def require_information(found, optimizer):
             "Adam, or other values of these arguments. "
             f"Received: optimizer={optimizer!r}"
         )
+    return found
 
 
 def _squared_gradient(optimizer, weight):

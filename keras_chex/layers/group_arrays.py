@@ -26,7 +26,8 @@ def read_groups(graph, active, bounds, optimizer=None, consumers=False):
         List of `GroupArrays` in the order of the graph.
 
     Raises:
-        ValueError: If a weight is not finite.
+        ValueError: If a weight is not finite, or the optimizer remembers no
+            gradients.
     """
     fisher = unit_information(graph, optimizer) if optimizer else {}
     operations = {op.name: op for op in graph.operations}

@@ -70,13 +70,15 @@ def test_information_is_that_of_the_elements_that_die_with_a_unit(name):
             )
 
 
-def two_layers(optimizer):
+def two_layers(optimizer, deep=False):
+    second = [keras.layers.Dense(4, use_bias=False, name="second")]
     return compiled(
         keras.Sequential(
             [
                 keras.Input((3,)),
                 keras.layers.Dense(4, use_bias=False, name="hidden"),
                 keras.layers.ReLU(),
+                *(second if deep else ()),
                 keras.layers.Dense(2, use_bias=False, name="logits"),
             ]
         ),
@@ -119,9 +121,21 @@ def test_a_group_that_is_not_trained_has_none():
     model.get_layer("logits").trainable = False
     found = unit_information(read_channels(model), model.optimizer)
     assert found["hidden"] is not None
-    plain = two_layers(keras.optimizers.SGD(0.1))
-    found = unit_information(read_channels(plain), plain.optimizer)
-    assert set(found.values()) == {None}
+    model.get_layer("hidden").trainable = False
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    with pytest.raises(ValueError, match="remembers gradients of trained"):
+        unit_information(read_channels(model), model.optimizer)
+
+
+def test_groups_are_known_each_on_its_own():
+    model = two_layers(keras.optimizers.Adam(0.1), deep=True)
+    for name in ("hidden", "second"):
+        model.get_layer(name).trainable = False
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    found = unit_information(read_channels(model), model.optimizer)
+    assert found["hidden"] is None and found["second"] is not None
 
 
 def test_dormant_units_have_none():
