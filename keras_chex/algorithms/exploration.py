@@ -7,75 +7,17 @@ import numpy as np
 from keras_chex.algorithms.allocation import allocate, uniform_share
 from keras_chex.algorithms.arguments import check_share
 from keras_chex.algorithms.criteria import (
-    as_columns,
     check_criterion,
-    gram_of,
     l1_norm,
-    score_channels,
     top_k_mask,
 )
 from keras_chex.algorithms.grid import WidthGrid
-from keras_chex.algorithms.regrow import (
-    FORMS,
-    regrow_probabilities,
-    residuals,
-    sample_channels,
-)
+from keras_chex.algorithms.prune_and_regrow import prune_and_regrow
+from keras_chex.algorithms.regrow import FORMS
 from keras_chex.algorithms.schedules import regrow_count
 from keras_chex.algorithms.threads import map_in_threads
 
 SAMPLINGS = ("importance", "uniform", "none", "gradual")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class GroupArrays:
-    """What an exploration step reads of one channel group.
-
-    Attributes:
-        name: str, for messages.
-        columns: float array of shape `(rows, size)`: the producers' kernels
-            as matrices, each divided by its Frobenius norm, stacked. Live
-            values for active units, remembered ones for dormant units.
-        scale: float array of shape `(size,)`, the BatchNorm scales or their
-            stand-in, or `None`.
-        active: bool array of shape `(size,)`.
-        min_width: int, the group never gets narrower.
-        max_width: int, the group never gets wider; `None` for no bound.
-        scale_kind: str, what `scale` is: groups are compared with those of the
-            same kind.
-        fisher: float array of shape `(size,)`, the Fisher information of every
-            unit, or `None` if it is not known. Where that of other groups is,
-            such a group gets a uniform width, and its criterion is the norm.
-        consumed: float array of shape `(rows, size)`: what the consumers'
-            kernels do with the units, normalised and stacked like `columns`;
-            `None` if it was not read, or there are none.
-    """
-
-    name: str
-    columns: np.ndarray
-    scale: np.ndarray | None
-    active: np.ndarray
-    min_width: int = 1
-    max_width: int | None = None
-    scale_kind: str = "gamma"
-    fisher: np.ndarray | None = None
-    consumed: np.ndarray | None = None
-
-    def __post_init__(self):
-        for name in ("columns", "scale", "fisher", "consumed"):
-            value = getattr(self, name)
-            rows = 1 if name in ("columns", "consumed") else 0
-            if value is not None and np.shape(value)[rows:] != (self.size,):
-                raise ValueError(
-                    f"Argument `{name}` must have one entry per unit of group "
-                    f"{self.name!r} on its last axis. Received: shape "
-                    f"{np.shape(value)} for {self.size} units"
-                )
-
-    @property
-    def size(self):
-        """Number of units, active and dormant."""
-        return len(self.active)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,6 +70,7 @@ def initial_subset(groups, cost, limit, *, regrow, round_to=1):
     Example:
 
     >>> from keras_chex.algorithms.cost import channel_count_cost
+    >>> from keras_chex.algorithms.group import GroupArrays
     >>> columns = np.array([[1.0, -9.0, 3.0, 2.0]])
     >>> group = GroupArrays("conv", columns, None, np.ones(4, dtype=bool))
     >>> initial_subset([group], channel_count_cost([4]), 1, regrow=0.25)
@@ -209,6 +152,7 @@ def explore(
     Example:
 
     >>> from keras_chex.algorithms.cost import channel_count_cost
+    >>> from keras_chex.algorithms.group import GroupArrays
     >>> columns = np.diag([1.0, 4.0, 3.0, 2.0])
     >>> group = GroupArrays("conv", columns, None, np.ones(4, dtype=bool))
     >>> result = explore([group], channel_count_cost([4]), 2,
@@ -247,7 +191,7 @@ def explore(
 
     def decide(index):
         rng = np.random.default_rng([seed, step, index])
-        return _prune_and_regrow(
+        return prune_and_regrow(
             groups[index],
             pruned_to[index],
             new_widths[index],
@@ -271,65 +215,6 @@ def explore(
         cost_allocated=cost(widths),
         cost_after=cost(new_widths),
     )
-
-
-def _prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
-    """Returns the kept and the regrown units of one group."""
-    columns = as_columns(group.columns, group.name)
-    active = np.asarray(group.active, dtype=bool)
-    gram = _shared_gram(columns, active, width, criterion)
-    if width < active.sum():
-        scored = columns
-        if criterion == "css_consumers":
-            scored = as_columns(group.consumed, group.name)
-        given = _given(group, criterion)
-        kept = _keep(scored, active, given, width, criterion, gram, rng)
-    else:
-        kept = active.copy()
-    count = new_width - kept.sum()
-    if count == 0:
-        return kept, np.zeros_like(kept)
-    if sampling == "uniform":
-        distance, form = np.zeros(kept.size), "uniform"
-    else:
-        distance = residuals(columns, kept, gram=gram)
-    if sampling in ("none", "gradual"):
-        candidates = np.where(kept, -1.0, distance)
-        return kept, top_k_mask(candidates, count)
-    probabilities = regrow_probabilities(distance, ~kept, form)
-    return kept, sample_channels(probabilities, count, rng)
-
-
-def _keep(columns, active, given, width, criterion, gram, rng):
-    """Marks the `width` best of the active units."""
-    live = columns[:, active]
-    scores = score_channels(
-        criterion,
-        live,
-        None if given is None else np.asarray(given)[active],
-        width,
-        rng,
-        gram=None if gram is None else gram_of(columns, active, gram),
-    )
-    norms = np.sqrt(np.einsum("ij,ij->j", live, live))
-    kept = np.zeros(active.size, dtype=bool)
-    kept[active] = top_k_mask(scores, width, tie_break=norms)
-    return kept
-
-
-def _given(group, criterion):
-    """What `score_channels` is given beside the columns of a group."""
-    if criterion != "fisher":
-        return group.scale
-    return np.zeros(group.size) if group.fisher is None else group.fisher
-
-
-def _shared_gram(columns, active, width, criterion):
-    """Gram matrix of all columns, where both pruning and regrowing use it."""
-    rows, size = columns.shape
-    if criterion == "css" and width < active.sum() and size <= rows:
-        return columns.T @ columns
-    return None
 
 
 def _live_scores(groups, allocation):

@@ -36,6 +36,30 @@ class Axis:
         """Length of the weight's axis when the side has `channels`."""
         return channels // self.blocks * self.repeat
 
+    def slices(self, value, axis):
+        """Takes a weight apart: what belongs to each channel of the side.
+
+        Args:
+            value: array, a weight whose axis number `axis` this is. Where
+                `blocks` is not 1, each block has outputs of its own: equal
+                parts, in order, of the last axis.
+            axis: int.
+
+        Returns:
+            Array of shape `(channels, elements)`.
+
+        >>> IN.slices(np.array([[1, 2], [3, 4]]), 1)
+        array([[1, 3],
+               [2, 4]])
+        """
+        rows = np.moveaxis(value, axis, 0)
+        channels = len(rows) // self.repeat
+        if self.blocks == 1:
+            return rows.reshape(channels, -1)
+        outputs = rows.shape[-1] // self.blocks
+        parts = rows.reshape(channels, -1, self.blocks, outputs)
+        return np.moveaxis(parts, 2, 0).reshape(self.blocks * channels, -1)
+
 
 IN = Axis("in")
 OUT = Axis("out")

@@ -52,7 +52,9 @@ def unit_information(graph, optimizer):
                 continue
             elements = np.square(read_variable(weight)) * squared
             for axis, role in axes.items():
-                per_channel = _per_channel(elements, axis, role)
+                per_channel = role.slices(elements, axis).sum(
+                    axis=1, dtype=np.float64
+                )
                 units = graph.unit_of[op.sides[role.side]]
                 total += np.bincount(units, per_channel, minlength=total.size)
                 known[units] = True
@@ -84,15 +86,6 @@ def _squared_gradient(optimizer, weight):
             else:
                 return value
     return momentum
-
-
-def _per_channel(elements, axis, role):
-    """Sums elements over each channel of a side."""
-    others = tuple(i for i in range(elements.ndim) if i != axis)
-    sums = elements.sum(axis=others, dtype=np.float64)
-    sums = sums.reshape(-1, role.repeat).sum(axis=1)
-    # The blocks share the axis, and its elements count once.
-    return np.tile(sums / role.blocks, role.blocks)
 
 
 def _of_group(graph, number, size, values, known):

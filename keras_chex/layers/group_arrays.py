@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_chex.algorithms.exploration import GroupArrays
+from keras_chex.algorithms.group import GroupArrays
 from keras_chex.algorithms.threads import map_in_threads
 from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.graph.rule import weight_of
@@ -129,15 +129,7 @@ class _Weights:
         if not masks["out"].all():
             sides = {**masks, "in": np.ones_like(masks["in"])}
             value = value * element_mask(op.weights[name], value.shape, sides)
-        value = np.moveaxis(value, axis, 0)
-        channels = len(value) // role.repeat
-        if role.blocks == 1:
-            return value.reshape(channels, -1)
-        # Each block of a grouped convolution has outputs, on the last axis,
-        # of its own.
-        outputs = value.shape[-1] // role.blocks
-        parts = value.reshape(channels, -1, role.blocks, outputs)
-        return np.moveaxis(parts, 2, 0).reshape(role.blocks * channels, -1)
+        return role.slices(value, axis)
 
 
 def main_weight(op):

@@ -6,10 +6,10 @@ from keras_chex.algorithms.cost import channel_count_cost
 from keras_chex.algorithms.criteria import CRITERIA, column_subset
 from keras_chex.algorithms.exploration import (
     SAMPLINGS,
-    GroupArrays,
     explore,
     initial_subset,
 )
+from keras_chex.algorithms.group import GroupArrays
 from keras_chex.algorithms.regrow import (
     regrow_probabilities,
     residuals,
