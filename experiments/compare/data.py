@@ -25,7 +25,7 @@ def load_images(setting, directory):
     machine.
 
     Args:
-        setting: a `grid.Setting`.
+        setting: a `settings.Setting`.
         directory: `pathlib.Path` of the converted sets.
 
     Returns:

@@ -15,16 +15,18 @@ from experiments.compare.cell import mean_share, run_cell
 from experiments.compare.data import load_images
 from experiments.compare.estimate import Estimator
 from experiments.compare.places import Places
+from experiments.compare.settings import Setting
+from experiments.compare.variants import CONTENDERS
 
 EPOCHS, IMAGES = 4, 64
-TOY = grid.Setting("toy", "digits", 8, 8, 4, EPOCHS, 32, 0.05, 1e-3, 1)
+TOY = Setting("toy", "digits", 8, 8, 4, EPOCHS, 32, 0.05, 1e-3, 1)
 # Those that need another come after it.
 NAMES = ("dense", "slim", "oneshot_css", "chex")
 NAMES += ("slim_equal_training", "chex_widths_scratch", "magnitude")
 
 
 def toy(name):
-    return grid.Cell(TOY, grid.CONTENDERS[name], 0.5, seed=1)
+    return grid.Cell(TOY, CONTENDERS[name], 0.5, seed=1)
 
 
 def make_data(directory):

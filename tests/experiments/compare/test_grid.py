@@ -9,6 +9,7 @@ from experiments.compare import grid
 from experiments.compare.contenders import KINDS
 from experiments.compare.page import explain
 from experiments.compare.runner import part_of
+from experiments.compare.variants import ABLATIONS, CONTENDERS, HEADLINE
 
 
 def all_cells():
@@ -40,7 +41,7 @@ def test_headline_has_every_alternative_at_both_budgets_and_three_seeds():
             found = {run[1:] for run in runs if run[0] == name}
             assert found == {(b, s) for b in (0.5, 0.25) for s in (0, 1, 2)}
         assert len([run for run in runs if run[0] == "dense"]) == 3
-    chex = grid.CONTENDERS["chex"]
+    chex = CONTENDERS["chex"]
     assert chex.kind == "chex" and not chex.options
 
 
@@ -52,28 +53,28 @@ def test_ablations_share_their_reference_with_other_studies():
             grid.STUDIES[study], seeds=grid.SEEDS
         ).cells()
     }
-    for name in grid.ABLATIONS:
+    for name in ABLATIONS:
         cells = grid.STUDIES[name].cells()
         reference = [c.name for c in cells if c.contender.name == "chex"]
         assert len(reference) == 6 and set(reference) <= known
 
 
-@pytest.mark.parametrize("name", list(grid.CONTENDERS))
+@pytest.mark.parametrize("name", list(CONTENDERS))
 def test_contenders_are_known_and_explained(name):
-    contender = grid.CONTENDERS[name]
+    contender = CONTENDERS[name]
     assert contender.kind in (*KINDS, "torch_pruning")
-    assert contender.needs is None or contender.needs in grid.CONTENDERS
+    assert contender.needs is None or contender.needs in CONTENDERS
     keras_chex.ChexScheduler(flops=0.5, **contender.options)
     as_read = {**vars(contender), "options": dict(contender.options)}
     assert explain(as_read)
 
 
 def test_a_name_means_one_contender():
-    for contender in grid.HEADLINE:
-        assert grid.CONTENDERS[contender.name] == contender
-    for variants in grid.ABLATIONS.values():
+    for contender in HEADLINE:
+        assert CONTENDERS[contender.name] == contender
+    for variants in ABLATIONS.values():
         for name, options in variants.items():
-            assert grid.CONTENDERS[name].options == options
+            assert CONTENDERS[name].options == options
 
 
 def test_cells_of_several_studies_are_chosen_once():

@@ -10,6 +10,8 @@ from experiments.common import recipe as recipes
 from experiments.common.models import cifar_resnet
 from experiments.compare import grid
 from experiments.compare.data import ImageSet
+from experiments.compare.settings import Setting
+from experiments.compare.variants import CONTENDERS
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torch_pruning")
@@ -17,7 +19,7 @@ pytest.importorskip("torch_pruning")
 from experiments.compare import torch_network as networks  # noqa: E402
 from experiments.compare import torch_pruning_cell as cells  # noqa: E402
 
-SETTING = grid.Setting("toy", "digits", 8, 8, 4, 4, 32, 0.05, 1e-3, 1)
+SETTING = Setting("toy", "digits", 8, 8, 4, 4, 32, 0.05, 1e-3, 1)
 
 
 def images():
@@ -82,7 +84,7 @@ def test_pictures_are_shifted_and_mirrored_like_those_of_the_others():
 
 
 def test_cell_is_cut_to_the_budget_half_way_and_has_a_record():
-    cell = grid.Cell(SETTING, grid.CONTENDERS["torch_pruning"], 0.5, 0)
+    cell = grid.Cell(SETTING, CONTENDERS["torch_pruning"], 0.5, 0)
     recipe = recipes.Recipe(epochs=4, batch_size=32, lr=0.05, shift=1)
     record = cells.train_cell(cell, images(), recipe)
     dense = record["dense_flops"]
@@ -96,7 +98,7 @@ def test_cell_is_cut_to_the_budget_half_way_and_has_a_record():
 
 def test_budget_below_what_the_library_reaches_is_an_error():
     setting = dataclasses.replace(SETTING, epochs=2)
-    cell = grid.Cell(setting, grid.CONTENDERS["torch_pruning"], 1e-4, 0)
+    cell = grid.Cell(setting, CONTENDERS["torch_pruning"], 1e-4, 0)
     recipe = recipes.Recipe(epochs=2, batch_size=32)
     with pytest.raises(ValueError, match="did not come down to the budget"):
         cells.train_cell(cell, images(), recipe)
