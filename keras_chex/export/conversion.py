@@ -8,6 +8,12 @@ FULL_INTEGER = "int8_full"
 CALIBRATED = ("int8", FULL_INTEGER)
 # Operations that only bring numbers into another form.
 FORMS = {"QUANTIZE", "DEQUANTIZE"}
+# What the converter says of a recurrent layer where the batch size is open.
+OPEN_BATCH = "requires element_shape to be static"
+
+
+class OpenBatchError(RuntimeError):
+    """The converter wants to know the batch size."""
 
 
 def convert(saved_model, quantize, calibration=None):
@@ -21,6 +27,8 @@ def convert(saved_model, quantize, calibration=None):
             `CALIBRATED`.
 
     Raises:
+        OpenBatchError: If the model can be converted for a fixed batch size
+            only.
         RuntimeError: If LiteRT lacks an operation, or lacks it in integers.
     """
     import tensorflow as tf
@@ -80,15 +88,34 @@ def _converted(converter):
             return converter.convert()
         except ConverterError as error:
             failure = error
-    lacking = sorted(
-        set(re.findall(r"'tf\.(\w+)' op is neither", str(failure)))
-    )
-    if not lacking:
-        raise RuntimeError("The TFLite converter failed") from failure
+    told = str(failure)
+    if OPEN_BATCH in told:
+        raise OpenBatchError(
+            "LiteRT runs the recurrent layers of this model with a fixed batch "
+            "size only. Give its inputs one, `keras.Input(..., batch_size=1)`, "
+            "or write a SavedModel with `export_saved_model`"
+        ) from failure
+    lacking = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", told)))
+    if lacking:
+        raise RuntimeError(
+            f"LiteRT lacks operations of this model: {', '.join(lacking)}. "
+            "Replace them, or write a SavedModel with `export_saved_model`"
+        ) from failure
     raise RuntimeError(
-        f"LiteRT lacks operations of this model: {', '.join(lacking)}. Replace "
-        "them, or write a SavedModel with `export_saved_model`"
+        f"The TFLite converter failed: {_first_error(told)}. Replace what it "
+        "names, or write a SavedModel with `export_saved_model`"
     ) from failure
+
+
+def _first_error(told):
+    """What the converter minds, without where in its code that is.
+
+    >>> _first_error("<unknown>:0: error: loc(fused['a']): 'tfl.prelu' op fell")
+    "'tfl.prelu' op fell"
+    """
+    line = next((x for x in told.splitlines() if "error:" in x), told)
+    operation = re.search(r"'tfl?\.\w+' op .*", line)
+    return operation.group() if operation else line[:200]
 
 
 def _check_integers(content):

@@ -31,6 +31,7 @@ class ExportReport:
         examples: int, examples compared.
         float_operations: tuple of str, LiteRT's names of what the file
             computes in floating point.
+        batch_size: int, the only one that the file takes; `None` if any.
     """
 
     path: pathlib.Path
@@ -41,6 +42,7 @@ class ExportReport:
     top1_agreement: float | None
     examples: int
     float_operations: tuple[str, ...]
+    batch_size: int | None = None
 
     def __fspath__(self):
         return str(self.path)
@@ -56,12 +58,14 @@ class ExportReport:
             f"{self.relative_difference:.2%} of the largest output "
             f"({self.examples} examples)",
         ]
+        if self.batch_size is not None:
+            lines.append(f"for batches of {self.batch_size} only")
         if self.top1_agreement is not None:
             lines.append(f"same class as Keras: {self.top1_agreement:.2%}")
         return "\n".join(lines)
 
 
-def report_of(path, mode, content, found, on_real_examples):
+def report_of(path, mode, content, found, on_real_examples, batch_size=None):
     """Gathers what an export found.
 
     Args:
@@ -70,6 +74,7 @@ def report_of(path, mode, content, found, on_real_examples):
         content: bytes of the file.
         found: `Differences` over all examples.
         on_real_examples: bool, whether a user gave them.
+        batch_size: int, the only one that the file takes; `None` if any.
 
     Returns:
         An `ExportReport`.
@@ -83,6 +88,7 @@ def report_of(path, mode, content, found, on_real_examples):
         top1_agreement=found.top1_agreement if on_real_examples else None,
         examples=found.examples,
         float_operations=tuple(float_operations(content)),
+        batch_size=batch_size,
     )
 
 

@@ -67,15 +67,24 @@ def export_saved_model(model, path, representative_data=None):
     return path
 
 
-def write_saved_model(model, folder):
-    """Writes without verifying."""
+def write_saved_model(model, folder, batch_size=None):
+    """Writes without verifying.
+
+    Args:
+        model: built `keras.Model`.
+        folder: path.
+        batch_size: int, the only one that a functional model shall take;
+            `None` for those that it takes.
+    """
     # Keras 3.8 lists the endpoints on stdout, whatever `verbose` says.
     with quiet_stderr(), contextlib.redirect_stdout(io.StringIO()):
         if functional_graph(model) is None:
             model.export(str(folder), verbose=False)
             return
         # As `model.export` does it, but for dicts of inputs in Keras 3.8 too.
-        inputs = keras.tree.map_structure(_spec, input_structure(model))
+        inputs = keras.tree.map_structure(
+            lambda tensor: _spec(tensor, batch_size), input_structure(model)
+        )
         archive = keras.export.ExportArchive()
         archive.track(model)
         serve = functools.partial(model.__call__, training=False)
@@ -83,9 +92,10 @@ def write_saved_model(model, folder):
         archive.write_out(str(folder), verbose=False)
 
 
-def _spec(tensor):
+def _spec(tensor, batch_size):
+    size = tensor.shape[0] or batch_size
     return keras.InputSpec(
-        dtype=tensor.dtype, shape=tensor.shape, name=tensor.name
+        dtype=tensor.dtype, shape=(size, *tensor.shape[1:]), name=tensor.name
     )
 
 

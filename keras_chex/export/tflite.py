@@ -3,10 +3,11 @@
 import pathlib
 import tempfile
 
-from keras_chex.export.conversion import CALIBRATED, convert
+from keras_chex.export.conversion import CALIBRATED, OpenBatchError, convert
 from keras_chex.export.examples import (
     drawn_batches,
     example_batches,
+    fixed_batch_size,
     matching_examples,
     single_examples,
 )
@@ -25,6 +26,7 @@ from keras_chex.export.saved_model import (
 )
 from keras_chex.export.staging import staged_pair, write_staged
 from keras_chex.export.verification import Differences
+from keras_chex.graph.keras_nodes import functional_graph
 
 # How far outputs may be from those of the Keras model, as a share of the
 # largest one. For quantized files this finds what is broken, not what is
@@ -50,7 +52,9 @@ def export_tflite(
     A wrapped model is stripped first; a mixed-precision model is written with
     float32 computations. The file keeps the free batch size of the model: an
     interpreter starts with batch 1, and `resize_tensor_input` or a signature
-    runner takes any other. Before the file is moved to `path` it is run, on
+    runner takes any other. LiteRT runs recurrent layers with a fixed batch
+    size only: their file takes one example at a time, and the report says so
+    (`batch_size`). Before the file is moved to `path` it is run, on
     batches of several sizes, and its outputs are compared with those of the
     model. A second file, `path` with `.json` appended, says what was found,
     and the model's FLOPs, parameters and channels.
@@ -110,20 +114,19 @@ def export_tflite(
         tempfile.TemporaryDirectory() as folder,
         computing_in_float32(plain),
     ):
-        saved_model = pathlib.Path(folder) / "saved_model"
-        write_saved_model(plain, saved_model)
-        _, specs = load_saved_model(saved_model)
-        examples = None
-        if representative_data is not None:
-            examples = matching_examples(specs, representative_data)
-        content = convert(
-            saved_model, quantize, lambda: single_examples(specs, examples)
+        content, specs, examples = _converted(
+            plain, pathlib.Path(folder), quantize, representative_data
         )
         write_staged(staged, content)
         found = _differences(plain, specs, _batches(specs, examples), staged)
         found.check(TOLERANCES[quantize])
         report = report_of(
-            path, quantize or "float32", content, found, examples is not None
+            path,
+            quantize or "float32",
+            content,
+            found,
+            examples is not None,
+            fixed_batch_size(specs),
         )
         text = metadata_json(report, model, TOLERANCES[quantize], metadata)
         write_staged(staged_metadata, text.encode())
@@ -142,6 +145,35 @@ def _check_quantize(quantize, representative_data):
             "real inputs. Received: representative_data=None; give some "
             "hundred examples of the training set as `representative_data`"
         )
+
+
+def _converted(model, folder, quantize, representative_data):
+    """Converts a model, for one example at a time where it has to be.
+
+    Returns:
+        `(contents of the file, specs of the arguments, examples or None)`.
+    """
+    for batch_size in (None, 1):
+        saved_model = folder / f"batch_{batch_size}"
+        write_saved_model(model, saved_model, batch_size)
+        _, specs = load_saved_model(saved_model)
+        examples = None
+        if representative_data is not None:
+            examples = matching_examples(specs, representative_data)
+        try:
+            content = convert(
+                saved_model,
+                quantize,
+                lambda specs=specs, examples=examples: single_examples(
+                    specs, examples
+                ),
+            )
+        except OpenBatchError:
+            is_functional = functional_graph(model) is not None
+            if batch_size or fixed_batch_size(specs) or not is_functional:
+                raise
+        else:
+            return content, specs, examples
 
 
 def _batches(specs, examples):

@@ -1,5 +1,6 @@
 """TFLite files: what is written runs and computes the same, or is not kept."""
 
+import json
 import os
 import sys
 
@@ -125,6 +126,49 @@ def test_operation_that_litert_lacks_is_named(tmp_path):
     ):
         export_tflite(pooled_volume_model(), tmp_path / "model.tflite")
     assert not any(tmp_path.iterdir())
+
+
+def test_what_the_converter_minds_is_told(tmp_path):
+    inputs = keras.Input((4, 4, 4, 2))
+    x = keras.layers.Conv3D(4, 3, padding="same")(inputs)
+    x = keras.layers.PReLU(shared_axes=[1, 2, 3])(x)
+    with pytest.raises(
+        RuntimeError,
+        match="The TFLite converter failed: 'tfl.prelu' op .* Replace what it "
+        "names, or write a SavedModel with `export_saved_model`",
+    ):
+        export_tflite(keras.Model(inputs, x), tmp_path / "model.tflite")
+    assert not any(tmp_path.iterdir())
+
+
+def recurrent_model(batch_size=None):
+    inputs = keras.Input((8, 6, 1), batch_size=batch_size)
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    x = keras.layers.Reshape((8, 24))(x)
+    x = keras.layers.Bidirectional(keras.layers.LSTM(5))(x)
+    return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+
+@pytest.mark.parametrize("quantize", [None, "dynamic"])
+def test_recurrent_layers_take_one_example_at_a_time(quantize, tmp_path):
+    report = export_tflite(recurrent_model(), tmp_path / "m.tflite", quantize)
+    assert report.batch_size == 1
+    assert "for batches of 1 only" in report.describe()
+    entries = json.loads((tmp_path / "m.tflite.json").read_text())
+    assert entries["batch_size"] == 1
+    (entry,) = open_interpreter(report).get_input_details()
+    assert entry["shape"].tolist() == [1, 8, 6, 1]
+    assert entry["shape_signature"].tolist() == [1, 8, 6, 1]
+
+
+def test_a_batch_size_of_its_own_stays(tmp_path):
+    report = export_tflite(recurrent_model(2), tmp_path / "model.tflite")
+    assert report.batch_size == 2
+
+
+def test_other_models_take_batches_of_any_size(tmp_path):
+    report = export_tflite(models.image_model(), tmp_path / "model.tflite")
+    assert report.batch_size is None and "only" not in report.describe()
 
 
 def test_tensorflow_runs_the_file_where_litert_is_missing(
