@@ -260,6 +260,10 @@ def roll_input_slices(layer):
     """
     if isinstance(layer, layers.TimeDistributed):
         layer = layer.layer
+    if isinstance(layer, layers.Bidirectional):
+        layer = layer.forward_layer
+    # The weights of a recurrent layer are those of its cell.
+    layer = getattr(layer, "cell", layer)
     if isinstance(layer, _SEPARABLE):
         kernel, axis = layer.depthwise_kernel, -2
     elif isinstance(layer, _TRANSPOSED):

@@ -246,6 +246,17 @@ ROWS = {
         ("c1", "rows", "cells", "last"),
         zero_preserving=False,
     ),
+    "recurrent": Row(
+        parts.recurrent,
+        ("c1", "embed", "between", "last"),
+        zero_preserving=False,
+        seed=1,
+    ),
+    "recurrent_video": Row(
+        parts.recurrent_video,
+        ("frames", "again", "last"),
+        zero_preserving=False,
+    ),
     "einsum_dense": Row(
         parts.einsum_dense, ("c1", "e1", "e2+join", "heads", "last")
     ),

@@ -160,6 +160,37 @@ def time_distributed():
     return model_of(body)
 
 
+def recurrent():
+    """Text recognition: columns of a map are the steps of a sequence."""
+    image = keras.Input(IMAGE, name="image")
+    x = conv_bn_relu(image, 5, "c1")
+    x = layers.Permute((2, 1, 3), name="columns")(x)
+    x = layers.Reshape((6, 8 * 5), name="sequence")(x)
+    x = layers.Dense(9, activation="relu", name="embed")(x)
+    both = layers.Bidirectional(
+        layers.GRU(4, return_sequences=True), name="both"
+    )
+    x = layers.Dense(7, name="between")(both(x))
+    x = layers.LSTM(5, return_sequences=True, name="lstm")(x)
+    x = layers.Dense(6, activation="relu", name="last")(x)
+    return keras.Model(image, pooled_logits(x))
+
+
+def recurrent_video():
+    video = keras.Input((4, *IMAGE), name="video")
+    x = layers.TimeDistributed(
+        layers.Conv2D(6, 3, padding="same"), name="frames"
+    )(video)
+    x = layers.ConvLSTM2D(
+        5, 3, padding="same", return_sequences=True, name="every"
+    )(x)
+    x = layers.TimeDistributed(
+        layers.Conv2D(7, 3, activation="relu"), name="again"
+    )(x)
+    x = layers.ConvLSTM2D(4, 3, name="end")(x)
+    return keras.Model(video, pooled_logits(conv(x, 6, "last")))
+
+
 def einsum_dense():
     def body(image):
         x = conv(image, 7, "c1")

@@ -1,0 +1,125 @@
+"""Channel rules of recurrent layers, which take fewer channels, not make them.
+
+What a recurrent layer makes comes back to it through its own weights, once for
+each of its gates.
+"""
+
+import math
+
+import keras
+
+from keras_chex.graph.channel_ids import Opaque
+from keras_chex.graph.rule import IN, Rule, register_rule, rule_for
+
+RECURRENT = (
+    *(keras.layers.SimpleRNN, keras.layers.GRU, keras.layers.LSTM),
+    *(keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D),
+    keras.layers.ConvLSTM3D,
+)
+WEIGHTS = ("cell.kernel", "cell.recurrent_kernel", "cell.bias")
+DIRECTIONS = ("forward_layer", "backward_layer")
+
+
+def _refusal(layer):
+    """Why a layer cannot take fewer channels; None if it can."""
+    if layer.stateful:
+        return "keeps its state from batch to batch"
+    if layer.dropout or layer.recurrent_dropout:
+        return "has `dropout` of its own; put a layer `Dropout` before it"
+    return None
+
+
+@register_rule(*RECURRENT)
+class RecurrentRule(Rule):
+    """Channels of the input end here; the units all stay."""
+
+    def flow(self, call):
+        reason = _refusal(call.layer)
+        if len(call.inputs) > 1:
+            reason = "is given a state to begin with"
+        if reason is not None:
+            return call.barrier(f"'{call.name}' {reason}")
+        call.consume(self.input_axis(call.layer, len(call.input_shapes[0])))
+        reason = f"'{call.name}' takes again what it makes"
+        return [Opaque(reason) for _ in call.output_shapes]
+
+    def weights(self, layer):
+        axis = len(layer.cell.kernel.shape) - 2
+        return {name: {} for name in WEIGHTS} | {"cell.kernel": {axis: IN}}
+
+    def input_axis(self, layer, rank):
+        is_first = getattr(layer, "data_format", None) == "channels_first"
+        return 2 if is_first else rank - 1
+
+    def uses(self, layer, input_shape, output_shape):
+        made = layer.cell.recurrent_kernel.shape[-2]
+        positions = math.prod(output_shape[1:]) // made
+        if not layer.return_sequences:
+            positions *= input_shape[1]
+        return dict.fromkeys(WEIGHTS[:2], positions)
+
+
+@register_rule(keras.layers.RNN)
+class CellRule(Rule):
+    """A cell of one's own keeps what it takes."""
+
+    def flow(self, call):
+        return call.barrier(
+            f"'{call.name}' runs a cell; take LSTM, GRU or SimpleRNN"
+        )
+
+
+@register_rule(keras.layers.Bidirectional)
+class BidirectionalRule(Rule):
+    """Does what the layers of both directions do."""
+
+    def flow(self, call):
+        rules = [rule_for(layer) for layer in _directions(call.layer)]
+        if not all(isinstance(rule, RecurrentRule) for rule in rules):
+            return call.barrier(f"'{call.name}' repeats a layer of its own")
+        outer, outputs = call.layer, []
+        for rule, layer in zip(rules, _directions(outer), strict=True):
+            call.layer = layer
+            outputs = rule.flow(call)
+        call.layer = outer
+        return outputs
+
+    def weights(self, layer):
+        return {
+            f"{name}.{path}": axes
+            for name in DIRECTIONS
+            for path, axes in _inside(layer, name, "weights").items()
+        }
+
+    def narrow_config(self, layer, config, widths):
+        # Without what they were built for: the widths are others now.
+        inside = {
+            key: {k: v for k, v in config[key].items() if k != "build_config"}
+            for key in ("layer", "backward_layer")
+        }
+        return {**config, **inside}
+
+    def input_axis(self, layer, rank):
+        return _inside(layer, "forward_layer", "input_axis", rank)
+
+    def uses(self, layer, input_shape, output_shape):
+        # What one direction makes; both may stand side by side.
+        shape = layer.forward_layer.compute_output_shape(input_shape)
+        shape = shape[0] if isinstance(shape[0], (tuple, list)) else shape
+        return {
+            f"{name}.{path}": count
+            for name in DIRECTIONS
+            for path, count in _inside(
+                layer, name, "uses", input_shape, shape
+            ).items()
+        }
+
+
+def _directions(layer):
+    return [getattr(layer, name) for name in DIRECTIONS]
+
+
+def _inside(layer, name, what, *args):
+    """What the rule of the layer of one direction says."""
+    direction = getattr(layer, name)
+    return getattr(rule_for(direction), what)(direction, *args)
