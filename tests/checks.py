@@ -28,7 +28,7 @@ def layers_by_path(model, prefix=""):
     found = {}
     for layer in getattr(model, "layers", model._layers):
         path = prefix + layer.name
-        wraps_one = isinstance(layer, layers.Wrapper)
+        wraps_one = isinstance(layer, (layers.Wrapper, layers.RNN))
         if getattr(layer, "_layers", ()) and not wraps_one:
             found.update(layers_by_path(layer, f"{path}/"))
         else:

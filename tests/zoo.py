@@ -249,12 +249,14 @@ ROWS = {
     "recurrent": Row(
         parts.recurrent,
         ("c1", "embed", "between", "last"),
+        {"both": "takes again", "lstm": "takes again"},
         zero_preserving=False,
         seed=1,
     ),
     "recurrent_video": Row(
         parts.recurrent_video,
         ("frames", "again", "last"),
+        {"every": "takes again", "end": "takes again"},
         zero_preserving=False,
     ),
     "einsum_dense": Row(

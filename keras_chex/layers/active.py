@@ -63,9 +63,8 @@ def read_active(graph):
     for op in graph.operations:
         if not op.rule.is_wrapper:
             continue
-        masks = op.layer.masks()
-        for side, ids in op.sides.items():
-            units[graph.unit_of[ids[~masks[side]]]] = False
+        for side, mask in op.layer.masks().items():
+            units[graph.unit_of[op.sides[side][~mask]]] = False
     return graph.masks(units)
 
 
@@ -122,8 +121,12 @@ def write_active(model, graph, masks, restore="mru", seed=0):
                 side: units[graph.unit_of[ids]]
                 for side, ids in op.sides.items()
             }
+            # What carries channels on is no reason that outputs change.
+            carries = restore == "preserve" and "out" not in op.sides
             exchanges += op.layer.set_channels(
-                sides, restore, [*np.atleast_1d(seed), number]
+                sides,
+                "mru" if carries else restore,
+                [*np.atleast_1d(seed), number],
             )
     carry_slots(getattr(model, "optimizer", None), exchanges)
     if prepare(model) != before:

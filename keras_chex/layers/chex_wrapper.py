@@ -197,7 +197,9 @@ class ChexWrapper(keras.layers.Wrapper):
             active: `{"in": bool array, "out": bool array}`; a side left out
                 stays as it is.
             restore: `"mru"`, the value an element had when it went dormant;
-                `"zeros"`; or `"random"`, drawn anew from its initialiser.
+                `"preserve"`, likewise, but zero from inputs that come back
+                to outputs that were there; `"zeros"`; or `"random"`, drawn
+                anew from its initialiser.
             seed: int or list of ints for `"random"`.
 
         Returns:
@@ -219,7 +221,9 @@ class ChexWrapper(keras.layers.Wrapper):
             now = element_mask(self.spec[name], weight.shape, after)
             if not np.array_equal(was, now):
                 fresh = None
-                if restore != "mru":
+                if restore == "preserve":
+                    fresh = self._preserving(name, weight, before)
+                elif restore != "mru":
                     fresh = fresh_values(
                         self.layer, name, weight, restore, seed
                     )
@@ -229,6 +233,23 @@ class ChexWrapper(keras.layers.Wrapper):
         self._state.set_active(after)
         self._twin.prepare({s: int(m.sum()) for s, m in after.items()})
         return exchanges
+
+    def _preserving(self, name, weight, before):
+        """What is remembered, but zero from new inputs to old outputs."""
+        kept = self.remembered(name)
+        if name not in self._takers():
+            return kept
+        outputs = {a: r for a, r in self.spec[name].items() if r.side == "out"}
+        return np.where(element_mask(outputs, weight.shape, before), 0, kept)
+
+    def _takers(self):
+        """Names of the weights in which channels of the input end."""
+        sides = {
+            name: {role.side for role in axes.values()}
+            for name, axes in self.spec.items()
+        }
+        both = [name for name in sides if sides[name] == {"in", "out"}]
+        return both or [name for name in sides if "in" in sides[name]]
 
     def _check_mask(self, side, mask):
         if mask.shape != (self.sizes[side],) or not mask.any():

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_chex.graph.keras_nodes import full_precision
 
-RESTORES = ("mru", "zeros", "random")
+RESTORES = ("mru", "zeros", "random", "preserve")
 
 
 def fresh_values(layer, name, weight, restore, seed):

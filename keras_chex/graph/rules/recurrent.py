@@ -8,7 +8,7 @@ import math
 
 import keras
 
-from keras_chex.graph.channel_ids import Opaque
+from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.rule import IN, Rule, register_rule, rule_for
 
 RECURRENT = (
@@ -29,19 +29,30 @@ def _refusal(layer):
     return None
 
 
+def _flow(call, axis, layers):
+    """Takes the channels in; what is made, state or sequence, stays whole."""
+    reasons = [reason for reason in map(_refusal, layers) if reason]
+    if len(call.inputs) > 1:
+        reasons.append("is given a state to begin with")
+    if reasons:
+        return call.barrier(f"'{call.name}' {reasons[0]}")
+    call.consume(axis)
+    reason = f"'{call.name}' takes again what it makes"
+    first, *states = call.output_shapes
+    # As far from the end as in the input.
+    axis += len(first) - len(call.input_shapes[0])
+    ids = call.produce(first[axis])
+    call.ids.freeze(ids, reason)
+    return [Channels(ids, axis), *(Opaque(reason) for _ in states)]
+
+
 @register_rule(*RECURRENT)
 class RecurrentRule(Rule):
     """Channels of the input end here; the units all stay."""
 
     def flow(self, call):
-        reason = _refusal(call.layer)
-        if len(call.inputs) > 1:
-            reason = "is given a state to begin with"
-        if reason is not None:
-            return call.barrier(f"'{call.name}' {reason}")
-        call.consume(self.input_axis(call.layer, len(call.input_shapes[0])))
-        reason = f"'{call.name}' takes again what it makes"
-        return [Opaque(reason) for _ in call.output_shapes]
+        rank = len(call.input_shapes[0])
+        return _flow(call, self.input_axis(call.layer, rank), [call.layer])
 
     def weights(self, layer):
         axis = len(layer.cell.kernel.shape) - 2
@@ -74,15 +85,11 @@ class BidirectionalRule(Rule):
     """Does what the layers of both directions do."""
 
     def flow(self, call):
-        rules = [rule_for(layer) for layer in _directions(call.layer)]
-        if not all(isinstance(rule, RecurrentRule) for rule in rules):
+        layers = [getattr(call.layer, name) for name in DIRECTIONS]
+        if not all(isinstance(rule_for(x), RecurrentRule) for x in layers):
             return call.barrier(f"'{call.name}' repeats a layer of its own")
-        outer, outputs = call.layer, []
-        for rule, layer in zip(rules, _directions(outer), strict=True):
-            call.layer = layer
-            outputs = rule.flow(call)
-        call.layer = outer
-        return outputs
+        rank = len(call.input_shapes[0])
+        return _flow(call, self.input_axis(call.layer, rank), layers)
 
     def weights(self, layer):
         return {
@@ -113,10 +120,6 @@ class BidirectionalRule(Rule):
                 layer, name, "uses", input_shape, shape
             ).items()
         }
-
-
-def _directions(layer):
-    return [getattr(layer, name) for name in DIRECTIONS]
 
 
 def _inside(layer, name, what, *args):
