@@ -42,14 +42,20 @@ def define_exploration(interval, end):
         "Share of the run after which channels stay as they are; above 1, the "
         "number of units.",
     )
-    flags.DEFINE_string("criterion", "css", "Which channels stay: css, l1, ...")
+    flags.DEFINE_string(
+        "criterion",
+        "css_consumers",
+        "Which channels stay: css_consumers, css, l1, ...",
+    )
     flags.DEFINE_string(
         "sampling",
         "importance",
         "Which channels return: importance, uniform, none, gradual.",
     )
     flags.DEFINE_string(
-        "restore", "mru", "Values of returning channels: mru, zeros, random."
+        "restore",
+        "preserve",
+        "Values of returning channels: preserve, mru, zeros, random.",
     )
     flags.DEFINE_string(
         "allocation", "uniform", "How widths are shared: uniform, fisher, ..."

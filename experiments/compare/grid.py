@@ -79,10 +79,11 @@ class Study:
 
 
 TUNED = (
-    *("allocation_fisher", "fisher_twice", "criterion_fisher"),
-    *("prune_gradual", "allocation_bn_scale", "end_0.5", "end_0.33"),
-    *("regrow_0.2", "bn_scale_end_0.33", "end_0.33_regrow_0.2"),
-    *("bn_scale_end_0.5", "bn_scale_gradual"),
+    *("css_mru", "criterion_css", "criterion_fisher", "restore_mru"),
+    *("prune_gradual", "gradual_fisher", "sampling_gradual"),
+    *("css_mru_fisher", "css_mru_bn_scale", "css_mru_bn_scale_gradual"),
+    *("css_mru_bn_scale_end_0.5", "css_mru_regrow_0.2"),
+    *("allocation_fisher", "end_0.5", "regrow_0.2", "regrow_0.5"),
 )
 
 TITLES = {
@@ -114,7 +115,8 @@ STUDIES = {
         "CHEX against the alternatives, sizes for a processor",
         (
             *(contender.name for contender in HEADLINE),
-            *("allocation_fisher", "fisher_gradual", "allocation_bn_scale"),
+            *("allocation_fisher", "css_mru_fisher", "css_mru_fisher_gradual"),
+            *("css_mru_bn_scale",),
         ),
         ("cifar16_some", "imagenette24", "cifar16_long"),
     ),

@@ -20,9 +20,10 @@ STYLES = {
     "prune_early": ("#8a4fa3", "D"),
     "prune_gradual": ("#b98bc9", "d"),
     "chex": ("#0b62a4", "*"),
-    "allocation_fisher": ("#17a2b8", "P"),
-    "fisher_gradual": ("#7fc8d4", "p"),
-    "allocation_bn_scale": ("#b5404a", "X"),
+    "css_mru": ("#b5404a", "X"),
+    "css_mru_fisher": ("#17a2b8", "P"),
+    "css_mru_fisher_gradual": ("#7fc8d4", "p"),
+    "css_mru_bn_scale": ("#8a8a3a", "h"),
 }
 COSTS = (
     ("FLOPs / dense", lambda line: line.share("flops", "dense_flops")),

@@ -25,8 +25,11 @@ class Contender:
     needs: str | None = None
 
 
-_SCALES = {"allocation": "bn_scale"}
+# What the paper does with the channels of a group.
+_CSS_MRU = {"criterion": "css", "restore": "mru"}
+_SCALES = {**_CSS_MRU, "allocation": "bn_scale"}
 _FISHER = {"allocation": "fisher"}
+_GRADUAL = {"criterion": "css", "sampling": "gradual"}
 
 CHEX = Contender("chex", "chex")
 HEADLINE = (
@@ -43,8 +46,9 @@ HEADLINE = (
         {"initial": "dense", "sampling": "none", "regrow": 0.0},
     ),
     # The widths of CHEX over time, and nothing returns.
-    Contender("prune_gradual", "chex", {"sampling": "gradual"}),
+    Contender("prune_gradual", "chex", _GRADUAL),
     CHEX,
+    Contender("css_mru", "chex", _CSS_MRU),
     # For reference: it is no faster than the dense network.
     Contender("magnitude", "magnitude"),
     # In PyTorch, and cells of their own environment: see the program's text.
@@ -53,30 +57,34 @@ HEADLINE = (
 
 # Each entry departs from the default in what it says; `chex` is the default.
 ABLATIONS = {
+    # In the order of the paper, and then what we changed.
     "steps": {
-        "early_prune_uniform": {
+        "early_prune_css": {
+            "criterion": "css",
             "initial": "dense",
             "sampling": "none",
             "regrow": 0.0,
         },
-        "periodic": {"sampling": "uniform"},
-        "dynamic": {**_FISHER, "sampling": "uniform"},
-        "allocation_fisher": _FISHER,
+        "css_mru_periodic": {**_CSS_MRU, "sampling": "uniform"},
+        "css_mru": _CSS_MRU,
+        "css_mru_fisher": {**_CSS_MRU, **_FISHER},
+        "restore_mru": {"restore": "mru"},
+        "criterion_css": {"criterion": "css"},
     },
     "sampling": {
         "sampling_uniform": {"sampling": "uniform"},
         "sampling_none": {"sampling": "none"},
-        "prune_gradual": {"sampling": "gradual"},
+        "sampling_gradual": {"sampling": "gradual"},
+        "prune_gradual": _GRADUAL,
+        "gradual_fisher": {"sampling": "gradual", "criterion": "fisher"},
     },
     "restore": {
-        "restore_zeros": {"restore": "zeros"},
-        "restore_random": {"restore": "random"},
+        f"restore_{name}": {"restore": name}
+        for name in ("mru", "zeros", "random")
     },
     "criterion": {
         f"criterion_{name}": {"criterion": name}
-        for name in (
-            *("random", "l1", "l2", "bn_scale", "fisher", "css_consumers"),
-        )
+        for name in ("css", "random", "l1", "l2", "bn_scale", "fisher")
     },
     "schedule": {
         f"schedule_{name}": {"schedule": name}
@@ -92,21 +100,32 @@ ABLATIONS = {
         for name in ("softmax", "unsquared", "uniform")
     },
     "allocation": {
-        "allocation_bn_scale": _SCALES,
-        "bn_scale_gradual": {**_SCALES, "sampling": "gradual"},
-        "bn_scale_end_0.5": {**_SCALES, "end": 0.5},
+        "allocation_bn_scale": {"allocation": "bn_scale"},
         "allocation_raw": {"allocation": "bn_scale_raw"},
         "allocation_fisher": _FISHER,
-        "fisher_gradual": {**_FISHER, "sampling": "gradual"},
+        "css_mru_bn_scale": _SCALES,
+        "css_mru_bn_scale_gradual": {**_GRADUAL, "allocation": "bn_scale"},
+        "css_mru_bn_scale_end_0.5": {**_SCALES, "end": 0.5},
+        "css_mru_fisher": {**_CSS_MRU, **_FISHER},
+        "css_mru_fisher_gradual": {**_GRADUAL, **_FISHER},
         "fisher_twice": {**_FISHER, "criterion": "fisher"},
         "fisher_blend_1": {**_FISHER, "blend": 1.0},
         "fisher_floor_0.25": {**_FISHER, "floor": 0.25},
-        **{f"blend_{v:g}": {**_SCALES, "blend": v} for v in (0.25, 0.5, 1.0)},
-        **{f"floor_{v:g}": {**_SCALES, "floor": v} for v in (0.25, 0.75)},
+        **{
+            f"blend_{v:g}": {"allocation": "bn_scale", "blend": v}
+            for v in (0.25, 0.5, 1.0)
+        },
+        **{
+            f"floor_{v:g}": {"allocation": "bn_scale", "floor": v}
+            for v in (0.25, 0.75)
+        },
     },
     "streams": {
         "streams_dense": {"exclude": STREAMS},
-        "streams_dense_bn_scale": {**_SCALES, "exclude": STREAMS},
+        "streams_dense_bn_scale": {
+            "exclude": STREAMS,
+            "allocation": "bn_scale",
+        },
         "streams_dense_raw": {
             "exclude": STREAMS,
             "allocation": "bn_scale_raw",
@@ -114,7 +133,7 @@ ABLATIONS = {
     },
     "early_end": {
         "end_0.33_regrow_0.2": {"end": 0.33, "regrow": 0.2},
-        "bn_scale_end_0.33": {**_SCALES, "end": 0.33, "regrow": 0.2},
+        "css_mru_regrow_0.2": {**_CSS_MRU, "regrow": 0.2},
     },
 }
 SCRATCH = Contender("chex_widths_scratch", "scratch", needs="chex")
@@ -122,7 +141,7 @@ ONESHOT = tuple(
     Contender(
         f"oneshot_{criterion}_widths",
         "oneshot",
-        {"criterion": criterion, **_SCALES},
+        {"criterion": criterion, "allocation": "bn_scale"},
     )
     for criterion in ("l1", "bn_scale", "css")
 )

@@ -248,13 +248,6 @@ def _check_criterion(groups, criterion):
     if criterion == "fisher" and all(g.fisher is None for g in groups):
         raise _without_fisher("criterion")
     without = [group.name for group in groups if group.scale is None]
-    unread = [group.name for group in groups if group.consumed is None]
-    if criterion == "css_consumers" and unread:
-        raise ValueError(
-            "Argument `criterion='css_consumers'` needs a kernel that takes "
-            "the channels of every group. Use `criterion='css'`, or exclude "
-            f"the layers that make them. Received: none for {unread[:5]}"
-        )
     if criterion == "bn_scale" and without:
         raise ValueError(
             "Argument `criterion='bn_scale'` needs a BatchNorm scale for every "

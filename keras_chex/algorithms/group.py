@@ -26,7 +26,8 @@ class GroupArrays:
             such a group gets a uniform width, and its criterion is the norm.
         consumed: float array of shape `(rows, size)`: what the consumers'
             kernels do with the units, normalised and stacked like `columns`;
-            `None` if it was not read, or there are none.
+            `None` if it was not read, or there are none: then `columns` take
+            their place.
     """
 
     name: str

@@ -35,7 +35,7 @@ def prune_and_regrow(group, width, new_width, criterion, sampling, form, rng):
     gram = _shared_gram(columns, active, width, criterion)
     if width < active.sum():
         scored = columns
-        if criterion == "css_consumers":
+        if criterion == "css_consumers" and group.consumed is not None:
             scored = as_columns(group.consumed, group.name)
         given = _given(group, criterion)
         kept = _keep(scored, active, given, width, criterion, gram, rng)

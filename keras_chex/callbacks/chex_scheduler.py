@@ -14,7 +14,7 @@ class ChexScheduler(keras.callbacks.Callback):
     Training starts from a sub-model. Every `interval`, an exploration step
     shares the budget between channel groups, keeps in each the channels that
     span the others best, and brings some dormant ones back with the values
-    they had. Fewer come back each time (eq. 3: `regrow/2 * (1 + cos(pi *
+    they had, but unconnected to what follows. Fewer come back each time (eq. 3: `regrow/2 * (1 + cos(pi *
     time/end))`); the step at `end` brings none, so that the budget is met from
     then on. Only active channels are computed.
 
@@ -33,15 +33,18 @@ class ChexScheduler(keras.callbacks.Callback):
         interval: int, `Delta_T`: units between exploration steps.
         end: `T_max`: float, share of the run; or int, in units.
         unit: `"epoch"` or `"step"` (optimizer steps).
-        criterion: what keeps a channel: `"css"` (column subset selection),
-            `"css_consumers"` (the same among the slices that the next layers
-            take), `"l1"`, `"l2"`, `"bn_scale"`, `"fisher"` (as of
-            `allocation`, but not over the cost) or `"random"`.
+        criterion: what keeps a channel: `"css_consumers"` (column subset
+            selection among what the next layers do with each channel),
+            `"css"` (the same among what makes each channel: the paper's),
+            `"l1"`, `"l2"`, `"bn_scale"`, `"fisher"` (as of `allocation`, but
+            not over the cost) or `"random"`.
         sampling: how regrown channels are drawn: `"importance"`, `"uniform"`,
             `"none"` for no regrowing, or `"gradual"`: none, and widths that
             fall as slowly as with it.
-        restore: values of regrown channels: `"mru"` (most recently used),
-            `"zeros"` or `"random"`.
+        restore: values of regrown channels: `"preserve"`, those they had
+            (most recently used), but what takes them starts at zero, so that
+            the network goes on computing what it did; `"mru"`, all as they
+            were (the paper's); `"zeros"` or `"random"`.
         allocation: how widths are shared between groups: `"uniform"`, the
             same share of every group; `"fisher"`, by the squared gradients
             that the optimizer remembers (momentum or second moments), over
@@ -128,9 +131,9 @@ class ChexScheduler(keras.callbacks.Callback):
         interval=2,
         end=0.72,
         unit="epoch",
-        criterion="css",
+        criterion="css_consumers",
         sampling="importance",
-        restore="mru",
+        restore="preserve",
         allocation="uniform",
         min_channels=1,
         round_to="auto",

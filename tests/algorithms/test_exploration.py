@@ -199,10 +199,11 @@ def test_consumers_choose_by_their_own_columns():
     np.testing.assert_array_equal(result.active[0], expected)
 
 
-def test_consumers_without_kernels_are_refused():
+def test_producers_choose_where_no_kernel_takes_the_channels():
     group = make_group(8, consumed=None)
-    with pytest.raises(ValueError, match=r"Received: none for \['conv'\]$"):
-        single(group, 4, criterion="css_consumers")
+    result = single(group, 4, criterion="css_consumers")
+    expected = column_subset(group.columns, 4)
+    np.testing.assert_array_equal(result.active[0], expected)
 
 
 def test_fisher_criterion_without_information_is_refused():
