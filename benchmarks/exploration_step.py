@@ -32,7 +32,10 @@ flags.DEFINE_integer("image_size", 224, "Height and width of the images.")
 flags.DEFINE_float("flops", 0.5, "Budget, as a share of the dense FLOPs.")
 flags.DEFINE_integer("round_to", 1, "Widths are multiples of this.")
 flags.DEFINE_enum(
-    "criterion", "css", ["css", "l1", "l2"], "What keeps channels."
+    "criterion",
+    "css_consumers",
+    ["css_consumers", "css", "l1", "l2"],
+    "What keeps channels.",
 )
 # measurement
 flags.DEFINE_integer("steps", 5, "Exploration steps that are timed.")
@@ -57,7 +60,14 @@ def step_by_phases(explorer, phases, progress, seed):
     names = (group.name for group in explorer.groups)
     bounds = zip(budget.min_widths, budget.max_widths, strict=True)
     bounds = dict(zip(names, bounds, strict=True))
-    arrays = phases.time("gather weights", read_groups, graph, active, bounds)
+    arrays = phases.time(
+        "gather weights",
+        read_groups,
+        graph,
+        active,
+        bounds,
+        consumers=FLAGS.criterion == "css_consumers",
+    )
     scales = [np.where(group.active, group.scale, 0.0) for group in arrays]
     phases.time(
         "allocate widths",
@@ -89,7 +99,12 @@ def step_by_phases(explorer, phases, progress, seed):
     for group, mask in zip(explorer.groups, result.active, strict=True):
         active[group.name] = mask
     phases.time(
-        "apply to the model", write_active, explorer.model, graph, active
+        "apply to the model",
+        write_active,
+        explorer.model,
+        graph,
+        active,
+        "preserve",
     )
 
 

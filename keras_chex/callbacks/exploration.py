@@ -145,10 +145,9 @@ class Explorer:
             agree: function from a list of bool arrays to the same list on all
                 workers.
         """
-        optimizer = self.model.optimizer
-        if self.options.asks_for_fisher and optimizer.built:
+        if self.options.asks_for_fisher and self.model.optimizer.built:
             # An optimizer that tells nothing is refused now, not later.
-            unit_information(self.graph, optimizer)
+            unit_information(self.graph, self.model.optimizer)
         self._apply(agree(self._first()), 0, iterations)
 
     def explore(self, time_now, clock, agree=list):
