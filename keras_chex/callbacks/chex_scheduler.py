@@ -14,9 +14,9 @@ class ChexScheduler(keras.callbacks.Callback):
     Training starts from a sub-model. Every `interval`, an exploration step
     shares the budget between channel groups, keeps in each the channels that
     span the others best, and brings some dormant ones back with the values
-    they had, but unconnected to what follows. Fewer come back each time (eq. 3: `regrow/2 * (1 + cos(pi *
-    time/end))`); the step at `end` brings none, so that the budget is met from
-    then on. Only active channels are computed.
+    they had, but unconnected to what follows. Fewer come back each time (eq.
+    3: `regrow/2 * (1 + cos(pi * time/end))`); the step at `end` brings none,
+    so that the budget is met from then on. Only active channels are computed.
 
     Epoch logs: `chex/flops` and `chex/params` (shares of the dense model),
     `chex/channels` (active units of the groups that can lose some) and

@@ -26,7 +26,7 @@ def add(commands):
     parser.add_argument("files", nargs="+", help="exported files")
     for name, default, help_text in (
         ("threads", 1, "threads of the interpreter"),
-        ("batch-size", 1, "examples per inference"),
+        ("batch-size", None, "examples per inference"),
         ("runs", 100, "timed inferences of each file"),
         ("warmup", 10, "inferences before them"),
     ):
@@ -35,7 +35,7 @@ def add(commands):
             type=positive,
             default=default,
             metavar="N",
-            help=f"{help_text} (default: {default})",
+            help=f"{help_text} (default: {default or 'as the file takes'})",
         )
 
 

@@ -50,20 +50,29 @@ def file_of(path_or_model, temporary):
 
 
 def prepared(kind, path, threads, batch_size):
-    """Returns a function that runs a network once on random numbers.
+    """Makes a function that runs a network once on random numbers.
 
     Args:
         kind: what `file_of` returned.
         path: `pathlib.Path`.
         threads: int, threads of LiteRT; TensorFlow uses its own setting.
-        batch_size: int, examples per inference.
+        batch_size: int, examples per inference; `None` for what the file
+            takes, one where it takes any number.
+
+    Returns:
+        `(function, int)`, the second the examples per inference.
 
     Raises:
-        ValueError: If the file is broken.
+        ValueError: If the file is broken, or takes another number of examples.
     """
     make = {TFLITE: _litert, SAVED_MODEL: _signature, KERAS: _model}[kind]
     try:
         return make(path, threads, batch_size)
+    except _BatchSizeError as error:
+        raise ValueError(
+            f"Argument `batch_size` must be {error} for '{path}', which takes "
+            f"no other. Received: batch_size={batch_size}"
+        ) from None
     except (ValueError, OSError, RuntimeError, KeyError) as error:
         first, *_ = str(error).splitlines() or [type(error).__name__]
         raise ValueError(
@@ -111,19 +120,20 @@ def peak_memory(kind, path, threads, batch_size):
 
 
 def _litert(path, threads, batch_size):
-    interpreter = open_interpreter(path, threads)
+    interpreter, examples = open_interpreter(path, threads), 1
     for detail in interpreter.get_input_details():
         sizes = detail["shape_signature"]
         shape = [FREE_SIZE if size < 0 else int(size) for size in sizes]
-        if sizes.size and sizes[0] < 0:
-            shape[0] = batch_size
+        if sizes.size:
+            examples = _examples(max(int(sizes[0]), 0), batch_size)
+            shape[0] = examples
         interpreter.resize_tensor_input(detail["index"], shape)
     with quiet_stderr():
         interpreter.allocate_tensors()
     for detail in interpreter.get_input_details():
         values = _draw(detail["shape"])
         interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
-    return interpreter.invoke
+    return interpreter.invoke, examples
 
 
 def _signature(path, threads, batch_size):
@@ -143,7 +153,7 @@ def _signature(path, threads, batch_size):
             output.numpy()
 
     run.loaded = loaded  # A signature does not keep its model alive.
-    return run
+    return run, _examples_of(tf.nest.flatten(specs), batch_size)
 
 
 def _model(path, threads, batch_size):
@@ -154,12 +164,33 @@ def _model(path, threads, batch_size):
         input_structure(model),
     )
     model.make_predict_function()
-    return lambda: model.predict_on_batch(inputs)
+    examples = _examples_of(model.inputs, batch_size)
+    return lambda: model.predict_on_batch(inputs), examples
+
+
+def _examples_of(inputs, batch_size):
+    return _examples(inputs[0].shape[0], batch_size)
 
 
 def _sizes(shape, batch_size):
     first, *others = shape
-    return [first or batch_size, *(size or FREE_SIZE for size in others)]
+    others = [size or FREE_SIZE for size in others]
+    return [_examples(first, batch_size), *others]
+
+
+def _examples(fixed, batch_size):
+    """How many examples an input takes; `fixed` is 0 or None where it is open.
+
+    Raises:
+        _BatchSizeError: If that is another number than the one asked for.
+    """
+    if fixed and batch_size and fixed != batch_size:
+        raise _BatchSizeError(fixed)
+    return fixed or batch_size or 1
+
+
+class _BatchSizeError(ValueError):
+    """Its message is the batch size that a file has."""
 
 
 def _draw(shape):

@@ -80,7 +80,7 @@ class Comparison:
 
 
 def benchmark(
-    path_or_model, threads=1, batch_size=1, runs=100, warmup=10, memory=True
+    path_or_model, threads=1, batch_size=None, runs=100, warmup=10, memory=True
 ):
     """Times one exported network, or the file that a model would become.
 
@@ -90,7 +90,8 @@ def benchmark(
             built `keras.Model`, plain or wrapped, which is exported as float32
             to a temporary `.tflite` file.
         threads: int, threads of LiteRT.
-        batch_size: int, examples per inference.
+        batch_size: int, examples per inference; `None` for what a file takes,
+            one where it takes any number.
         runs: int, timed inferences.
         warmup: int, inferences before them.
         memory: bool, whether to measure peak memory too, in another process:
@@ -119,7 +120,7 @@ def benchmark(
 def compare_latency(
     paths_or_models,
     threads=1,
-    batch_size=1,
+    batch_size=None,
     runs=100,
     warmup=10,
     memory=True,
@@ -132,7 +133,8 @@ def compare_latency(
     Args:
         paths_or_models: list of what `benchmark` takes.
         threads: int, threads of LiteRT.
-        batch_size: int, examples per inference.
+        batch_size: int, examples per inference; `None` for what a file takes,
+            one where it takes any number.
         runs: int, timed inferences of each file.
         warmup: int, inferences of each file before them.
         memory: see `benchmark`.
@@ -156,9 +158,10 @@ def compare_latency(
             "Argument `paths_or_models` must name at least one file or model. "
             f"Received: {paths_or_models!r}"
         )
+    if batch_size is not None:
+        _check_positive("batch_size", batch_size)
     for argument, value in (
         ("threads", threads),
-        ("batch_size", batch_size),
         ("runs", runs),
         ("warmup", warmup),
     ):
@@ -168,9 +171,13 @@ def compare_latency(
             file_of(entry, pathlib.Path(folder) / f"{i}.tflite")
             for i, entry in enumerate(paths_or_models)
         ]
-        invocations = [
-            prepared(kind, path, threads, batch_size) for _, path, kind in files
-        ]
+        invocations, examples = zip(
+            *(
+                prepared(kind, path, threads, batch_size)
+                for _, path, kind in files
+            ),
+            strict=True,
+        )
         with quiet_stderr():
             seconds = _alternate(invocations, runs, warmup)
         results = tuple(
@@ -179,14 +186,16 @@ def compare_latency(
                 median_ms=float(np.median(times)) * 1e3,
                 p90_ms=float(np.percentile(times, 90)) * 1e3,
                 threads=threads if kind == TFLITE else None,
-                batch_size=batch_size,
+                batch_size=count,
                 bytes=size_of(path),
                 runs=runs,
-                peak_bytes=peak_memory(kind, path, threads, batch_size)
+                peak_bytes=peak_memory(kind, path, threads, count)
                 if memory
                 else None,
             )
-            for (name, path, kind), times in zip(files, seconds, strict=True)
+            for (name, path, kind), times, count in zip(
+                files, seconds, examples, strict=True
+            )
         )
     return Comparison(results)
 

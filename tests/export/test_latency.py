@@ -142,13 +142,32 @@ def test_peak_memory_of_every_form_is_measured(tmp_path):
 @pytest.mark.parametrize(
     "argument", ["threads", "batch_size", "runs", "warmup"]
 )
-@pytest.mark.parametrize("value", [0, -1, 2.0, True, None])
+@pytest.mark.parametrize("value", [0, -1, 2.0, True])
 def test_numbers_must_be_positive_integers(argument, value):
     with pytest.raises(
         ValueError,
         match=f"Argument `{argument}` must be a positive integer. Received: ",
     ):
         benchmark("unread.tflite", **{argument: value})
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".keras", ""])
+def test_a_fixed_batch_size_must_be_asked_for(suffix, tmp_path):
+    inputs = keras.Input((4, 4, 3), batch_size=2)
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
+    path = tmp_path / f"fixed{suffix}"
+    {
+        ".tflite": export_tflite,
+        ".keras": lambda model, path: model.save(path),
+        "": export_saved_model,
+    }[suffix](model, path)
+    with pytest.raises(
+        ValueError,
+        match="Argument `batch_size` must be 2 for '.*', which takes no other"
+        ". Received: batch_size=1",
+    ):
+        benchmark(path, batch_size=1, runs=1, memory=False)
+    assert benchmark(path, runs=1, memory=False).batch_size == 2
 
 
 def test_empty_list_is_refused():
