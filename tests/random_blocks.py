@@ -19,12 +19,13 @@ registered = keras.saving.register_keras_serializable(package="fuzz")
 
 _KINDS = (
     "Activation AdaptiveAveragePooling2D AveragePooling2D BatchNormalization "
-    "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Cropping2D Dense "
-    "DepthwiseConv1D DepthwiseConv2D Dropout ELU EinsumDense Flatten "
+    "Conv1D Conv1DTranspose Conv2D Conv2DTranspose ConvLSTM1D Cropping2D Dense "
+    "DepthwiseConv1D DepthwiseConv2D Dropout ELU EinsumDense Flatten GRU "
     "GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling2D "
-    "GroupNormalization LayerNormalization LeakyReLU MaxPooling2D PReLU "
+    "GroupNormalization LSTM LayerNormalization LeakyReLU MaxPooling2D PReLU "
     "RMSNormalization ReLU Rescaling Resizing SeparableConv1D SeparableConv2D "
-    "Softmax SpatialDropout2D UnitNormalization UpSampling2D ZeroPadding2D"
+    "SimpleRNN Softmax SpatialDropout2D UnitNormalization UpSampling2D "
+    "ZeroPadding2D"
 ).split()
 LAYERS = {
     name: getattr(layers, name) for name in _KINDS if hasattr(layers, name)
@@ -215,6 +216,15 @@ def do_time(parts, x, layer, **options):
         return layers.TimeDistributed(LAYERS[layer](**options), name=name)
 
     return parts(timed)(x)
+
+
+def do_both(parts, x, layer, **options):
+    """A recurrent layer in both directions."""
+
+    def both(name):
+        return layers.Bidirectional(LAYERS[layer](**options), name=name)
+
+    return parts(both)(x)
 
 
 def do_reuse(parts, *tensors, steps, times=1):

@@ -27,6 +27,7 @@ _STEPS = {
     single.along_rows: 2,
     single.sequence: 1,
     single.windows: 1,
+    single.recurrent: 2,
     single.attention: 2,
     single.normalization: 2,
     single.activation: 2,

@@ -135,6 +135,30 @@ def sequence(p, x):
     return finish(p, p.add("reshape", x, sizes=sizes, raw=raw))
 
 
+def recurrent(p, x):
+    """Columns of a map are the steps of a sequence."""
+    if p.safe or not p.is_small(x, 60):
+        return dense(p, x)
+    height, width, count = p.shape(x)
+    options = {"return_sequences": True}
+    if p.rarely():
+        options |= {"filters": 3, "kernel_size": 3, "padding": "same"}
+        y = p.add("ConvLSTM1D", x, **options)
+        y = p.add("Conv2D", y, filters=count, kernel_size=1)
+        return p.add("join", x, y, how="add", raw=p.pick((False, True)))
+    raw = p.pick((True, False))
+    sizes = [height, width * count if raw else -1]
+    y = p.add("reshape", x, sizes=sizes, raw=raw)
+    kind = p.pick(("LSTM", "GRU", "SimpleRNN"))
+    options |= {"units": p.pick((3, 4)), "use_bias": p.pick((True, False))}
+    if p.rarely():
+        y = p.add("both", y, layer=kind, **options)
+    else:
+        y = p.add(kind, y, **options)
+    y = p.add("expand", p.add("Dense", y, units=count), axis=2)
+    return p.add("join", x, y, how="add", raw=True)
+
+
 def windows(p, x):
     """Rows become examples: a reshape that touches the batch axis."""
     height, width, count = p.shape(x)
