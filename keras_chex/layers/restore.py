@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_chex.graph.keras_nodes import full_precision
 
-RESTORES = ("mru", "zeros", "random", "preserve")
+RESTORES = ("preserve", "mru", "zeros", "random")
 
 
 def fresh_values(layer, name, weight, restore, seed):
