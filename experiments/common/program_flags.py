@@ -42,10 +42,13 @@ def define_exploration(interval, end):
         "Share of the run after which channels stay as they are; above 1, the "
         "number of units.",
     )
+    _define_choices()
+
+
+def _define_choices():
+    """Defines the flags that say which channels stay and which return."""
     flags.DEFINE_string(
-        "criterion",
-        "css_consumers",
-        "Which channels stay: css_consumers, css, l1, ...",
+        "criterion", "css_consumers", "Which channels stay: css, l1, ..."
     )
     flags.DEFINE_string(
         "sampling",
@@ -53,9 +56,7 @@ def define_exploration(interval, end):
         "Which channels return: importance, uniform, none, gradual.",
     )
     flags.DEFINE_string(
-        "restore",
-        "preserve",
-        "Values of returning channels: preserve, mru, zeros, random.",
+        "restore", "preserve", "What returns: preserve, mru, zeros, random."
     )
     flags.DEFINE_string(
         "allocation", "uniform", "How widths are shared: uniform, fisher, ..."

@@ -25,6 +25,8 @@ REFUSED = {
     "convnext_block": "'scale' of class LayerScale",
     "scaled_residual": "class CustomScaleLayer",
     "attention": "'heads' of class MultiHeadAttention",
+    "recurrent": "'both' of class Bidirectional",
+    "recurrent_video": "'every' of class ConvLSTM2D",
     "channel_slices": f"{OWN_OPERATION}.*class GetItem",
     "uneven_slice": f"{OWN_OPERATION}.*class GetItem",
     "padded_space_and_channels": f"{OWN_OPERATION}.*class GetItem",
