@@ -114,7 +114,7 @@ def export_tflite(
         tempfile.TemporaryDirectory() as folder,
         computing_in_float32(plain),
     ):
-        content, specs, examples = _converted(
+        content, specs, examples = _contents(
             plain, pathlib.Path(folder), quantize, representative_data
         )
         write_staged(staged, content)
@@ -147,7 +147,7 @@ def _check_quantize(quantize, representative_data):
         )
 
 
-def _converted(model, folder, quantize, representative_data):
+def _contents(model, folder, quantize, representative_data):
     """Converts a model, for one example at a time where it has to be.
 
     Returns:

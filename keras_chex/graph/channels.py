@@ -51,6 +51,11 @@ class Operation:
         }
 
     @property
+    def ends_channels(self):
+        """Bool: whether it makes other channels than those it takes in."""
+        return "out" in self.sides
+
+    @property
     def inner(self):
         """The layer that holds the weights."""
         return self.rule.inner(self.layer)

@@ -91,7 +91,7 @@ def _describe(operations, unit_of, group_of, members, why):
             if side == "out":
                 role = "producers"
             else:
-                role = "consumers" if "out" in op.sides else "followers"
+                role = "consumers" if op.ends_channels else "followers"
             for number in np.unique(group_of[unit_of[ids]]):
                 if number >= 0:
                     roles[number][role].append(op.name)

@@ -65,6 +65,29 @@ IN = Axis("in")
 OUT = Axis("out")
 
 
+def ending_weights(spec):
+    """Names the weights in which the input channels of a layer end.
+
+    Args:
+        spec: `{attribute: {weight axis: Axis}}` of a layer that makes other
+            channels than those it takes in.
+
+    Returns:
+        List of attributes.
+
+    >>> ending_weights({"depthwise": {2: IN}, "pointwise": {2: IN, 3: OUT}})
+    ['pointwise']
+    >>> ending_weights({"cell.kernel": {0: IN}, "cell.bias": {}})
+    ['cell.kernel']
+    """
+    sides = {
+        name: {role.side for role in axes.values()}
+        for name, axes in spec.items()
+    }
+    both = [name for name, found in sides.items() if len(found) == 2]
+    return both or [name for name, found in sides.items() if "in" in found]
+
+
 def weight_of(layer, path):
     """A weight by attribute name, or by a path such as `"layer.kernel"`.
 

@@ -121,11 +121,11 @@ def write_active(model, graph, masks, restore="mru", seed=0):
                 side: units[graph.unit_of[ids]]
                 for side, ids in op.sides.items()
             }
-            # What carries channels on is no reason that outputs change.
-            carries = restore == "preserve" and "out" not in op.sides
+            # It is enough if channels that come back are zero where they end.
+            is_free = restore == "preserve" and not op.ends_channels
             exchanges += op.layer.set_channels(
                 sides,
-                "mru" if carries else restore,
+                "mru" if is_free else restore,
                 [*np.atleast_1d(seed), number],
             )
     carry_slots(getattr(model, "optimizer", None), exchanges)

@@ -10,6 +10,7 @@ from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.graph.rule import (
     Barrier,
     Rule,
+    ending_weights,
     register_rule,
     rule_for,
     weight_of,
@@ -237,19 +238,10 @@ class ChexWrapper(keras.layers.Wrapper):
     def _preserving(self, name, weight, before):
         """What is remembered, but zero from new inputs to old outputs."""
         kept = self.remembered(name)
-        if name not in self._takers():
+        if name not in ending_weights(self.spec):
             return kept
         outputs = {a: r for a, r in self.spec[name].items() if r.side == "out"}
         return np.where(element_mask(outputs, weight.shape, before), 0, kept)
-
-    def _takers(self):
-        """Names of the weights in which channels of the input end."""
-        sides = {
-            name: {role.side for role in axes.values()}
-            for name, axes in self.spec.items()
-        }
-        both = [name for name in sides if sides[name] == {"in", "out"}]
-        return both or [name for name in sides if "in" in sides[name]]
 
     def _check_mask(self, side, mask):
         if mask.shape != (self.sizes[side],) or not mask.any():

@@ -126,7 +126,7 @@ class _Weights:
     def _slices(self, op, name, axis, role):
         """As `slices`, of one weight."""
         value, masks = self.value(op, name), op.layer.masks()
-        if not masks.get("out", np.ones(1)).all():
+        if "out" in masks and not masks["out"].all():
             sides = {**masks, "in": np.ones_like(masks["in"])}
             value = value * element_mask(op.weights[name], value.shape, sides)
         return role.slices(value, axis)
