@@ -25,6 +25,7 @@ environment: `--cells=torch_pruning`.
 converted, once, into the working directory.
 """
 
+import functools
 import pathlib
 
 from absl import app, flags
@@ -45,6 +46,12 @@ flags.DEFINE_string("part", "1/1", "This one of so many parts, such as 2/3.")
 flags.DEFINE_bool("dry_run", False, "List the cells and train nothing.")
 flags.DEFINE_bool("smoke", False, "Miniatures of the cells.")
 flags.DEFINE_string("workdir", "runs/compare", "Where everything is written.")
+flags.DEFINE_bool(
+    "alone",
+    True,
+    "Whether nothing else trains on this machine. Its times are left out of "
+    "the pages otherwise.",
+)
 flags.DEFINE_string(
     "records", None, "Where records are written. --workdir/records if not set."
 )
@@ -60,7 +67,8 @@ def main(argv):
     if FLAGS.dry_run:
         show(cells, places)
         return
-    left = run_all(cells, places, train_in_process)
+    train = functools.partial(train_in_process, alone=FLAGS.alone)
+    left = run_all(cells, places, train)
     for cell in left:
         print(f"{cell.name}: {state(cell, places)}")
     print(f"{len(cells) - len(left)} of {len(cells)} cells are finished")

@@ -13,7 +13,7 @@ from ..common import measure
 from ..common.array_feed import array_feed
 from ..common.datasets import steps_per_epoch
 from ..common.recipe import Recipe
-from ..common.run_directory import open_run, read_json, write_text
+from ..common.run_directory import open_run, read_json, write_json, write_text
 from ..common.software import hardware, software
 from ..common.training import ChannelLog, ProgressLine, Stopwatch, train
 from .contenders import images_per_epoch, prepare
@@ -22,12 +22,14 @@ from .locks import locked
 from .magnitude import parameters_left
 
 
-def run_cell(cell, places):
+def run_cell(cell, places, alone=True):
     """Trains a cell from wherever it was interrupted.
 
     Args:
         cell: a `grid.Cell`; the cell it needs is finished.
         places: `Places`.
+        alone: bool, whether nothing else trains on the machine, so that times
+            can be compared; it stands in the record.
 
     Returns:
         Dict, the record; also in `places.record(cell)`.
@@ -38,7 +40,7 @@ def run_cell(cell, places):
     with locked(places.lock(cell)):
         record = read_json(places.record(cell))
         if record is None:
-            record = _train(cell, places)
+            record = {**_train(cell, places), "alone": alone}
             write_text(places.record(cell), dump(record))
             shutil.rmtree(places.folder(cell) / "backup", ignore_errors=True)
     return record
@@ -63,6 +65,7 @@ def dump(record):
 def _train(cell, places):
     setting = cell.setting
     folder = open_run(places.folder(cell), settings_of(cell))
+    machines = _machines(folder / "machines.json")
     images = load_images(setting, places.data())
     if cell.contender.kind == "torch_pruning":
         # Needs PyTorch, which the others do not.
@@ -92,7 +95,23 @@ def _train(cell, places):
         ],
         feed=array_feed,
     )
-    return _record(cell, images, entry, rows)
+    return _record(cell, images, entry, rows, machines)
+
+
+def _machines(path):
+    """Notes where the cell is trained; a run may be carried elsewhere.
+
+    Returns:
+        Dict like `software.hardware`, with everything it was trained on.
+    """
+    known, now = read_json(path) or [], hardware()
+    if now not in known:
+        known.append(now)
+        write_json(path, known)
+    return {
+        "processor": ", then ".join(h["processor"] for h in known),
+        "devices": [device for h in known for device in h["devices"]],
+    }
 
 
 def _recipe(cell, epochs):
@@ -171,7 +190,7 @@ def mean_share(changes, begin, end, share):
     return (total + share * (end - since)) / (end - begin)
 
 
-def _record(cell, images, entry, rows):
+def _record(cell, images, entry, rows, machines):
     model, groups = entry.model, {}
     if entry.scheduler is not None:
         found = keras_chex.channel_groups(model)
@@ -203,7 +222,7 @@ def _record(cell, images, entry, rows):
             "seconds": [row["seconds"] for row in rows],
         },
         "software": software(),
-        "hardware": hardware(),
+        "hardware": machines,
     }
 
 

@@ -141,7 +141,7 @@ STUDIES = {
         name: Study(
             TITLES[name],
             ("slim", "chex", *variants),
-            ("cifar16_tuning", "cifar16"),
+            ("cifar16_tuning", "cifar16", "cifar16_long"),
             (0.25,),
         )
         for name, variants in ABLATIONS.items()

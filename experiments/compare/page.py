@@ -32,8 +32,8 @@ units of the common standard deviation, the root mean square of both |
 active at the time, as a share of what the dense network takes in as many \
 epochs as the setting has |
 | time to dense, to slim | wall time of training without evaluation, as a \
-ratio, where both ran on equal machines; in brackets seconds of processor \
-cores. Other programs on the machine disturb wall time |
+ratio, where both ran on equal machines and not several at once; in brackets \
+seconds of processor cores. Other programs on the machine disturb wall time |
 """
 
 VERDICTS = (

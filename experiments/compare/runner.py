@@ -98,11 +98,16 @@ def run_all(cells, places, train):
     return left
 
 
-def train_in_process(cell, places):
+def train_in_process(cell, places, alone=True):
     """Trains a cell in a new process.
 
     TensorFlow keeps memory of every function it ever traced, and CHEX traces
     a new one whenever widths change.
+
+    Args:
+        cell: a `grid.Cell`.
+        places: `places.Places`.
+        alone: as for `cell.run_cell`.
 
     Returns:
         Bool: whether it was trained here.
@@ -111,7 +116,9 @@ def train_in_process(cell, places):
         RuntimeError: If the process failed.
     """
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_target, args=(cell, places), daemon=True)
+    process = context.Process(
+        target=_target, args=(cell, places, alone), daemon=True
+    )
     process.start()
     process.join()
     if process.exitcode not in (0, BUSY):
@@ -128,12 +135,12 @@ def _end_with_parent():
     os._exit(1)
 
 
-def _target(cell, places):
+def _target(cell, places, alone):
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Not before now: the process that waits needs no backend of Keras.
     from .cell import run_cell
 
     try:
-        run_cell(cell, places)
+        run_cell(cell, places, alone)
     except Busy:
         sys.exit(BUSY)

@@ -71,20 +71,25 @@ class Line:
 
         Returns:
             Float, or `None` where no seed of both ran on equal machines with
-            equal software.
+            equal software, and alone.
         """
         theirs = {record["seed"]: record for record in other.records}
         ratios = [
             record[key] / theirs[record["seed"]][key]
             for record in self.records
             if record["seed"] in theirs
-            and _place(record) == _place(theirs[record["seed"]])
+            and _is_comparable(record, theirs[record["seed"]])
         ]
         return statistics.fmean(ratios) if ratios else None
 
 
-def _place(record):
-    return record["hardware"], record["software"]
+def _is_comparable(record, other):
+    """Whether the times of two runs say something about each other."""
+    # Records of before it was asked come from processor cores of their own.
+    alone = all(r.get("alone", True) for r in (record, other))
+    return alone and all(
+        record[key] == other[key] for key in ("hardware", "software")
+    )
 
 
 class Records:

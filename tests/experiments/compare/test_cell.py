@@ -146,7 +146,7 @@ def test_record_has_what_a_page_needs(records, places):
         )
         assert 0 < record["seconds"] and 0 < record["core_seconds"]
         assert record["software"]["keras"] == keras.__version__
-        assert record["hardware"]["devices"]
+        assert record["hardware"]["devices"] and record["alone"]
         text = places.record(toy(name)).read_text()
         assert json.loads(text) == json.loads(json.dumps(record))
         assert not (places.folder(toy(name)) / "backup").exists()
@@ -178,9 +178,14 @@ def test_killed_cell_ends_with_the_same_record(
         with pytest.raises(KeyboardInterrupt):
             run_cell(toy("chex"), again)
     assert not again.record(toy("chex")).exists()
+    elsewhere = {"processor": "another", "devices": ["gpu:0"]}
+    machines = again.folder(toy("chex")) / "machines.json"
+    machines.write_text(json.dumps([elsewhere]))
     record, whole = run_cell(toy("chex"), again), records["chex"]
     for key in ("accuracy", "flops", "params", "train_flops"):
         assert record[key] == pytest.approx(whole[key])
+    assert record["hardware"]["processor"].startswith("another, then ")
+    assert record["hardware"]["devices"][0] == "gpu:0"
     assert record["widths"] == whole["widths"]
     assert record["history"]["train_flops"] == whole["history"]["train_flops"]
     assert record["history"]["loss"] == pytest.approx(

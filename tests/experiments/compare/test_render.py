@@ -93,6 +93,14 @@ def test_times_of_different_machines_are_not_compared():
     assert "| - | - |" in page.comparison_table([here, there])
 
 
+def test_times_of_runs_beside_others_are_not_compared():
+    cells = STUDY.cells()[:2]
+    one, other = (Line("a", (made_up(c, 0.9, 250),)) for c in cells)
+    assert one.time_ratio(other) == 1
+    one.records[0]["alone"] = False
+    assert one.time_ratio(other) is None and other.time_ratio(one) is None
+
+
 def test_equal_seeds_have_no_distance():
     record = made_up(STUDY.cells()[0], 0.9, 250)
     line = Line("a", (record, record))
