@@ -65,7 +65,7 @@ def dump(record):
 def _train(cell, places):
     setting = cell.setting
     folder = open_run(places.folder(cell), settings_of(cell))
-    machines = _machines(folder / "machines.json")
+    where = _where(folder / "machines.json")
     images = load_images(setting, places.data())
     if cell.contender.kind == "torch_pruning":
         # Needs PyTorch, which the others do not.
@@ -95,22 +95,30 @@ def _train(cell, places):
         ],
         feed=array_feed,
     )
-    return _record(cell, images, entry, rows, machines)
+    return _record(cell, images, entry, rows, where)
 
 
-def _machines(path):
-    """Notes where the cell is trained; a run may be carried elsewhere.
+def _where(path):
+    """Notes what the cell is trained on; a run may be carried elsewhere.
 
     Returns:
-        Dict like `software.hardware`, with everything it was trained on.
+        Dict with `hardware` and `software`, all of it since the first epoch.
     """
-    known, now = read_json(path) or [], hardware()
+    known = read_json(path) or []
+    now = {"hardware": hardware(), "software": software()}
     if now not in known:
         known.append(now)
         write_json(path, known)
+    machines = [entry["hardware"] for entry in known]
+    versions = {}
+    for entry in known:
+        versions |= entry["software"]
     return {
-        "processor": ", then ".join(h["processor"] for h in known),
-        "devices": [device for h in known for device in h["devices"]],
+        "software": versions,
+        "hardware": {
+            "processor": ", then ".join(m["processor"] for m in machines),
+            "devices": [device for m in machines for device in m["devices"]],
+        },
     }
 
 
@@ -190,7 +198,7 @@ def mean_share(changes, begin, end, share):
     return (total + share * (end - since)) / (end - begin)
 
 
-def _record(cell, images, entry, rows, machines):
+def _record(cell, images, entry, rows, where):
     model, groups = entry.model, {}
     if entry.scheduler is not None:
         found = keras_chex.channel_groups(model)
@@ -221,8 +229,7 @@ def _record(cell, images, entry, rows, machines):
             "train_flops": train_flops,
             "seconds": [row["seconds"] for row in rows],
         },
-        "software": software(),
-        "hardware": machines,
+        **where,
     }
 
 

@@ -178,7 +178,10 @@ def test_killed_cell_ends_with_the_same_record(
         with pytest.raises(KeyboardInterrupt):
             run_cell(toy("chex"), again)
     assert not again.record(toy("chex")).exists()
-    elsewhere = {"processor": "another", "devices": ["gpu:0"]}
+    elsewhere = {
+        "hardware": {"processor": "another", "devices": ["gpu:0"]},
+        "software": {"keras": "0", "another": "1"},
+    }
     machines = again.folder(toy("chex")) / "machines.json"
     machines.write_text(json.dumps([elsewhere]))
     record, whole = run_cell(toy("chex"), again), records["chex"]
@@ -186,6 +189,7 @@ def test_killed_cell_ends_with_the_same_record(
         assert record[key] == pytest.approx(whole[key])
     assert record["hardware"]["processor"].startswith("another, then ")
     assert record["hardware"]["devices"][0] == "gpu:0"
+    assert record["software"] == {**whole["software"], "another": "1"}
     assert record["widths"] == whole["widths"]
     assert record["history"]["train_flops"] == whole["history"]["train_flops"]
     assert record["history"]["loss"] == pytest.approx(
