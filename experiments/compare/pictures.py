@@ -33,6 +33,7 @@ COSTS = (
     ),
     ("seconds of training", lambda line: line.mean("seconds")),
 )
+WITHOUT_TIME = COSTS[:2]
 
 
 def draw(records, parent):
@@ -67,7 +68,7 @@ def _draw(records, name, study, setting, parent):
     some = describe(next(iter(lines.values())).records[0])
     path = f"results/compare_{setting}.png"
     plot_costs(list(lines.values()), parent / path, some)
-    yield "Accuracy against FLOPs, training FLOPs and time", path
+    yield "Accuracy against what it costs", path
     for budget in study.budgets:
         line = lines.get(("chex", budget))
         if line is not None:
@@ -81,6 +82,8 @@ def _draw(records, name, study, setting, parent):
 def plot_costs(lines, path, title):
     """Draws accuracies over FLOPs, training FLOPs and wall time.
 
+    Wall time is left out where runs were made beside others.
+
     Args:
         lines: list of `statistics.Line`, of all budgets; points of the same
             contender are joined.
@@ -88,9 +91,10 @@ def plot_costs(lines, path, title):
         title: string.
     """
     figure = Figure(figsize=(12, 4.6), layout="constrained", dpi=130)
-    panels = figure.subplots(1, len(COSTS), sharey=True)
+    costs = COSTS if all(line.alone for line in lines) else WITHOUT_TIME
+    panels = figure.subplots(1, len(costs), sharey=True)
     names = list(dict.fromkeys(line.contender for line in lines))
-    for axes, (label, cost) in zip(panels, COSTS, strict=True):
+    for axes, (label, cost) in zip(panels, costs, strict=True):
         for name in names:
             points = sorted(
                 (cost(line), line.accuracy, line.spread or 0.0)

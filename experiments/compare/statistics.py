@@ -31,6 +31,12 @@ class Line:
             return None
         return statistics.stdev(r["accuracy"] for r in self.records)
 
+    @property
+    def alone(self):
+        """Whether nothing else trained on the machine, in any of the runs."""
+        # Records of before it was asked come from processor cores of their own.
+        return all(record.get("alone", True) for record in self.records)
+
     def mean(self, key):
         return statistics.fmean(record[key] for record in self.records)
 
@@ -78,18 +84,14 @@ class Line:
             record[key] / theirs[record["seed"]][key]
             for record in self.records
             if record["seed"] in theirs
-            and _is_comparable(record, theirs[record["seed"]])
+            and _place(record) == _place(theirs[record["seed"]])
         ]
-        return statistics.fmean(ratios) if ratios else None
+        comparable = ratios and self.alone and other.alone
+        return statistics.fmean(ratios) if comparable else None
 
 
-def _is_comparable(record, other):
-    """Whether the times of two runs say something about each other."""
-    # Records of before it was asked come from processor cores of their own.
-    alone = all(r.get("alone", True) for r in (record, other))
-    return alone and all(
-        record[key] == other[key] for key in ("hardware", "software")
-    )
+def _place(record):
+    return record["hardware"], record["software"]
 
 
 class Records:

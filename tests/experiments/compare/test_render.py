@@ -172,6 +172,17 @@ def test_pictures_are_drawn_and_linked(directory):
         assert f"![{title}]({path})" in text
 
 
+@pytest.mark.parametrize("alone, panels", [(True, 3), (False, 2)])
+def test_times_of_runs_beside_others_are_not_drawn(alone, panels, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        pictures, "save", lambda figure, _: drawn.append(figure)
+    )
+    record = {**made_up(STUDY.cells()[0], 0.9, 250), "alone": alone}
+    pictures.plot_costs([Line("slim", (record,))], "somewhere", "some")
+    assert len(drawn[0].axes) == panels
+
+
 def run(*flags):
     return subprocess.run(
         [sys.executable, "-m", "experiments.compare.render", *map(str, flags)],
