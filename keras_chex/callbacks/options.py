@@ -55,6 +55,7 @@ class Options:
             regrow_fraction(0.0, 1.0, self.schedule)
         self._share("regrow", 0, 1)
         self._departures()
+        self._returns()
         self._whole("interval", 1)
         if self.round_to != "auto":
             self._whole("round_to", 1, ', or "auto"')
@@ -87,6 +88,22 @@ class Options:
                         f"out. Received: {name}={getattr(self, name)!r} and "
                         "allocation='uniform'"
                     )
+
+    def _returns(self):
+        """Refuses what says how channels return where it decides nothing."""
+        unused = {}
+        if self.sampling in ("none", "gradual"):
+            unused = {"restore": "preserve", "probability": "scale_free"}
+        elif self.sampling == "uniform":
+            unused = {"probability": "scale_free"}
+        for name, default in unused.items():
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"Argument `{name}` says how channels return, and decides "
+                    f"nothing with sampling={self.sampling!r}. Leave it out, "
+                    "or choose `sampling='importance'`. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
 
     def _one_of(self, name, known):
         if getattr(self, name) not in known:
