@@ -135,6 +135,33 @@ def test_an_option_of_scores_is_refused_for_uniform_widths(option):
     keras_chex.ChexScheduler(flops=0.5, allocation="fisher", **{option: 0.5})
 
 
+@pytest.mark.parametrize(
+    ("sampling", "named"),
+    [
+        ("none", ["restore", "probability"]),
+        ("gradual", ["restore", "probability"]),
+        ("uniform", ["probability"]),
+        ("importance", []),
+    ],
+)
+def test_the_plan_names_options_that_decide_nothing(sampling, named):
+    model = keras_chex.wrap(plain())
+    model.compile("sgd", "mse")
+    chosen = {"restore": "mru", "probability": "softmax"}
+    for options in ({}, chosen):
+        scheduler = keras_chex.ChexScheduler(
+            flops=0.5, sampling=sampling, **options
+        )
+        lines = str(scheduler.plan(model, epochs=8)).splitlines()
+        found = [line for line in lines if "decides nothing" in line]
+        expected = [
+            f"Option {name}={chosen[name]!r} decides nothing with "
+            f"sampling={sampling!r}."
+            for name in named
+        ]
+        assert found == (expected if options else [])
+
+
 # Models.
 
 

@@ -55,7 +55,6 @@ class Options:
             regrow_fraction(0.0, 1.0, self.schedule)
         self._share("regrow", 0, 1)
         self._departures()
-        self._returns()
         self._whole("interval", 1)
         if self.round_to != "auto":
             self._whole("round_to", 1, ', or "auto"')
@@ -76,6 +75,16 @@ class Options:
         """Bool: whether something is decided by Fisher information."""
         return "fisher" in (self.allocation, self.criterion)
 
+    def unused(self):
+        """Names of options that were chosen and decide nothing, as a list."""
+        names = {
+            "none": ("restore", "probability"),
+            "gradual": ("restore", "probability"),
+            "uniform": ("probability",),
+        }.get(self.sampling, ())
+        defaults = {"restore": "preserve", "probability": "scale_free"}
+        return [n for n in names if getattr(self, n) != defaults[n]]
+
     def _departures(self):
         for name in ("blend", "floor"):
             if getattr(self, name) is not None:
@@ -88,22 +97,6 @@ class Options:
                         f"out. Received: {name}={getattr(self, name)!r} and "
                         "allocation='uniform'"
                     )
-
-    def _returns(self):
-        """Refuses what says how channels return where it decides nothing."""
-        unused = {}
-        if self.sampling in ("none", "gradual"):
-            unused = {"restore": "preserve", "probability": "scale_free"}
-        elif self.sampling == "uniform":
-            unused = {"probability": "scale_free"}
-        for name, default in unused.items():
-            if getattr(self, name) != default:
-                raise ValueError(
-                    f"Argument `{name}` says how channels return, and decides "
-                    f"nothing with sampling={self.sampling!r}. Leave it out, "
-                    "or choose `sampling='importance'`. "
-                    f"Received: {name}={getattr(self, name)!r}"
-                )
 
     def _one_of(self, name, known):
         if getattr(self, name) not in known:

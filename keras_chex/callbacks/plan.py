@@ -23,6 +23,7 @@ class Plan:
         notes: `{group name: str}`, what is special about a prunable group.
         training_share: float, expected mean multiply-adds of the run, as a
             share of those of the dense model.
+        remarks: tuple of strings, lines about options.
     """
 
     budget: object
@@ -33,6 +34,7 @@ class Plan:
     reachable: float
     notes: dict
     training_share: float
+    remarks: tuple = ()
 
     def __str__(self):
         budget, clock = self.budget, self.clock
@@ -51,6 +53,7 @@ class Plan:
                 f"{share(self.reachable, 1)} of dense (wide steps of "
                 "`round_to` or few channels)."
             )
+        lines += self.remarks
         rows = [("group", "units", "")]
         for group in self.groups:
             note = f"kept: {group.frozen}" if group.frozen else ""
@@ -95,6 +98,11 @@ def make_plan(graph, budget, clock, options, start, flops_cost):
         budget.cost(uniform) / budget.dense,
         notes,
         _training_share(clock, options, start, uniform, bounds, flops_cost),
+        tuple(
+            f"Option {name}={getattr(options, name)!r} decides nothing with "
+            f"sampling={options.sampling!r}."
+            for name in options.unused()
+        ),
     )
 
 
