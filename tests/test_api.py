@@ -43,7 +43,7 @@ SIGNATURES = {
         "flops params sparsity regrow interval end unit criterion sampling "
         "restore allocation min_channels round_to exclude seed verbose "
         "schedule probability blend floor input_shape max_channels initial "
-        "latency latency_table budget_scope"
+        "latency latency_table budget_scope streams"
     ),
 }
 # What rules are written with, and what functions return.

@@ -88,6 +88,11 @@ def _define_choices():
         "Residuals as probabilities: scale_free, softmax, unsquared, uniform.",
     )
     flags.DEFINE_float(
+        "streams",
+        1.0,
+        "How far residual streams get narrower with the rest: 1 as far, 0 not.",
+    )
+    flags.DEFINE_float(
         "blend", None, "How far widths follow scores; more and more if not set."
     )
     flags.DEFINE_float(
@@ -129,6 +134,7 @@ def scheduler(values, seed, **changes):
             "budget_scope",
             "schedule",
             "probability",
+            "streams",
             "blend",
             "floor",
         )

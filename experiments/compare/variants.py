@@ -122,14 +122,7 @@ ABLATIONS = {
     },
     "streams": {
         "streams_dense": {"exclude": STREAMS},
-        # The streams give up less of their width than what is inside.
-        "streams_0.63": {
-            "min_channels": {
-                "stem_conv": 10,
-                "stage2_block1_conv2": 20,
-                "stage3_block1_conv2": 40,
-            }
-        },
+        **{f"streams_{v:g}": {"streams": v} for v in (0.0, 0.25, 0.5, 0.75)},
         "streams_dense_bn_scale": {
             "exclude": STREAMS,
             "allocation": "bn_scale",

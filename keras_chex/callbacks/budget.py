@@ -10,6 +10,7 @@ from keras_chex.algorithms.allocation import (
     uniform_share,
 )
 from keras_chex.algorithms.grid import multiples_for
+from keras_chex.algorithms.streams import stream_bounds
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.latency import latency_cost
 from keras_chex.graph.exclusion import matching_names
@@ -108,6 +109,16 @@ def check_budget(**shares):
     return kind, float(value)
 
 
+def check_scope(scope, kind, value):
+    """Raises if a budget cannot be that of a part of the model."""
+    if scope is not None and kind == "latency":
+        raise ValueError(
+            "Argument `budget_scope` goes with `flops`, `params` or "
+            "`sparsity`: a latency is that of the whole file. Received: "
+            f"budget_scope={scope!r} and latency={value}"
+        )
+
+
 def make_budget(
     graph,
     model,
@@ -119,6 +130,7 @@ def make_budget(
     input_shape=None,
     latency_table=None,
     scope=None,
+    streams=1.0,
 ):
     """Prices the model and checks that the budget can be met.
 
@@ -133,6 +145,7 @@ def make_budget(
         input_shape: see `ChexScheduler`.
         latency_table: `LatencyTable`, needed for a latency.
         scope: `Scope`, or `None` for the whole model.
+        streams: see `ChexScheduler`.
 
     Returns:
         A `Budget`.
@@ -169,14 +182,18 @@ def make_budget(
         round_to=multiples,
     )
     if least > limit:
-        share = least / dense
-        share = 1 - share if kind == "sparsity" else share
-        bound = "at most" if kind == "sparsity" else "at least"
-        raise ValueError(
-            f"Argument `{kind}` asks for less than min_channels={min_channels} "
-            f"and round_to={round_to!r} allow. Received: {kind}={value}, but "
-            f"{bound} {share:.4f} can be reached. Choose such a budget, or "
-            "smaller `min_channels` and `round_to`, or exclude fewer layers."
+        bounds = f"min_channels={min_channels} and round_to={round_to!r}"
+        raise _unreachable(kind, value, least / dense, bounds)
+    if streams < 1:
+        lowest = stream_bounds(
+            sizes,
+            cost,
+            limit,
+            [group.is_stream for group in groups],
+            streams,
+            min_widths=lowest,
+            round_to=multiples,
+            max_widths=highest,
         )
     device = latency_table.where() if kind == "latency" else ""
     return Budget(
@@ -191,6 +208,18 @@ def make_budget(
         dense,
         device,
         "" if scope is None else scope.text,
+    )
+
+
+def _unreachable(kind, value, share, bounds):
+    """The error for a budget below the least share of the cost."""
+    share = 1 - share if kind == "sparsity" else share
+    bound = "at most" if kind == "sparsity" else "at least"
+    return ValueError(
+        f"Argument `{kind}` asks for less than {bounds} allow. Received: "
+        f"{kind}={value}, but {bound} {share:.4f} can be reached. Choose such "
+        "a budget, or smaller `min_channels` and `round_to`, or exclude fewer "
+        "layers."
     )
 
 

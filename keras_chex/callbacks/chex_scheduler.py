@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_chex.callbacks.budget import check_budget
+from keras_chex.callbacks.budget import check_budget, check_scope
 from keras_chex.callbacks.latency import given_table, measured_table
 from keras_chex.callbacks.options import Options
 from keras_chex.callbacks.run import Run
@@ -89,6 +89,10 @@ class ChexScheduler(keras.callbacks.Callback):
             nested model or block, or layers as in `exclude`. Channels that
             other layers make stay. `None` counts the whole model, as the
             epoch logs do in any case.
+        streams: float in [0, 1], how far residual streams, in which several
+            layers add up, get narrower with the other groups: to their share
+            of the width to this power. 1 as far, 0 not at all, as long as the
+            budget can be met.
 
     Attributes:
         latency_table: the `LatencyTable` of a latency budget; `None` before
@@ -150,6 +154,7 @@ class ChexScheduler(keras.callbacks.Callback):
         latency=None,
         latency_table=None,
         budget_scope=None,
+        streams=1.0,
     ):
         super().__init__()
         self.budget = check_budget(
@@ -175,13 +180,9 @@ class ChexScheduler(keras.callbacks.Callback):
             seed,
             verbose,
             initial,
+            streams,
         )
-        if budget_scope is not None and latency is not None:
-            raise ValueError(
-                "Argument `budget_scope` goes with `flops`, `params` or "
-                "`sparsity`: a latency is that of the whole file. Received: "
-                f"budget_scope={budget_scope!r} and latency={latency}"
-            )
+        check_scope(budget_scope, *self.budget)
         self.budget_scope = budget_scope
         self.exclude = exclude
         self.input_shape = input_shape

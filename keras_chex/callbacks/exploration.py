@@ -84,6 +84,7 @@ class Explorer:
             input_shape,
             latency_table,
             scope,
+            options.streams,
         )
         self.groups = [self.graph.groups[i] for i in prunable(self.graph)]
         self._costs = {

@@ -39,6 +39,7 @@ class Options:
     seed: int
     verbose: int
     initial: str
+    streams: float
 
     def __post_init__(self):
         self._one_of("unit", UNITS)
@@ -54,6 +55,7 @@ class Options:
             # One of an unknown kind is refused here, not in mid-training.
             regrow_fraction(0.0, 1.0, self.schedule)
         self._share("regrow", 0, 1)
+        self._share("streams", 0, 1)
         self._departures()
         self._whole("interval", 1)
         if self.round_to != "auto":

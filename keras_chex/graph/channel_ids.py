@@ -43,6 +43,7 @@ class ChannelIds:
         self._producers = []
         self._ties = []
         self._frozen = []
+        self._added = []
 
     def new(self, count, producer):
         """Makes `count` ids; `producer` is an operation index or -1."""
@@ -58,6 +59,10 @@ class ChannelIds:
         """States that several equally long id vectors are the same channels."""
         for run in runs[1:]:
             self.tie(runs[0], run)
+
+    def add_up(self, ids):
+        """States that channels are sums of what several layers make."""
+        self._added.append(ids)
 
     def freeze(self, ids, reason):
         """States that channels must stay, and why."""
@@ -87,6 +92,13 @@ class ChannelIds:
         )
         count, unit_of = connected_components(same, directed=False)
         return unit_of, count
+
+    def added_units(self, unit_of, count):
+        """Says which units are sums: a bool array of shape `(count,)`."""
+        added = np.zeros(count, bool)
+        for ids in self._added:
+            added[unit_of[ids]] = True
+        return added
 
     def frozen_units(self, unit_of, count):
         """Says which units must stay.

@@ -19,6 +19,8 @@ class ChannelGroup:
         followers: tuple of layers that carry them and hold weights for them.
         consumers: tuple of layers that take them in and make others.
         frozen: None, or why no unit of the group can be removed.
+        is_stream: bool, whether it is a residual stream: several layers add
+            up in it.
     """
 
     name: str
@@ -27,6 +29,7 @@ class ChannelGroup:
     followers: tuple[str, ...]
     consumers: tuple[str, ...]
     frozen: str | None
+    is_stream: bool = False
 
     def __str__(self):
         state = f"kept: {self.frozen}" if self.frozen else "prunable"
@@ -66,7 +69,9 @@ def gather_groups(operations, ids):
         members[number].append(unit)
     reasons = [*reasons, None]
     why = [reasons[reason_of[units[0]]] for units in members]
-    groups = _describe(operations, unit_of, group_of, members, why)
+    added = ids.added_units(unit_of, count)
+    sums = [bool(added[units].all()) for units in members]
+    groups = _describe(operations, unit_of, group_of, members, why, sums)
     return groups, unit_of, group_of, index_of
 
 
@@ -83,7 +88,7 @@ def _signatures(operations, unit_of, reason_of, reasons):
     return kinds + marks.astype(np.uint64)[reason_of]
 
 
-def _describe(operations, unit_of, group_of, members, why):
+def _describe(operations, unit_of, group_of, members, why, sums):
     names = ("producers", "followers", "consumers")
     roles = [{name: [] for name in names} for _ in members]
     for op in operations:
@@ -96,11 +101,21 @@ def _describe(operations, unit_of, group_of, members, why):
                 if number >= 0:
                     roles[number][role].append(op.name)
     groups, used = [], {}
-    for units, role, reason in zip(members, roles, why, strict=True):
+    for number, units in enumerate(members):
+        role = roles[number]
         name = role["producers"][0]
         used[name] = used.get(name, 0) + 1
         if used[name] > 1:
             name = f"{name}#{used[name]}"
         lists = {key: tuple(names) for key, names in role.items()}
-        groups.append(ChannelGroup(name, len(units), frozen=reason, **lists))
+        is_stream = sums[number] and len(role["producers"]) > 1
+        groups.append(
+            ChannelGroup(
+                name,
+                len(units),
+                frozen=why[number],
+                is_stream=is_stream,
+                **lists,
+            )
+        )
     return tuple(groups)

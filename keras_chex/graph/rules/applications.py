@@ -3,7 +3,7 @@
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.keras_nodes import application_layer
 from keras_chex.graph.rule import IN, Rule, register_rule
-from keras_chex.graph.rules.join import JoinRule
+from keras_chex.graph.rules.join import SumRule
 
 
 @register_rule(application_layer("convnext", "LayerScale"))
@@ -30,5 +30,5 @@ class StochasticDepthRule(Rule):
 
 
 @register_rule(application_layer("inception_resnet_v2", "CustomScaleLayer"))
-class CustomScaleRule(JoinRule):
+class CustomScaleRule(SumRule):
     """`x + scale * y`."""

@@ -8,10 +8,13 @@ from keras_chex.graph.keras_nodes import raw_operation
 from keras_chex.graph.rule import Rule, register_rule
 
 _RAW_JOINS = (
-    "Add Subtract Multiply Divide DivideNoNan TrueDivide FloorDivide Maximum "
+    "Multiply Divide DivideNoNan TrueDivide FloorDivide Maximum "
     "Minimum Power Mod Arctan2 Hypot Logaddexp"
 ).split()
 _known_joins = [op for op in map(raw_operation, _RAW_JOINS) if op is not None]
+_known_sums = [
+    op for op in map(raw_operation, ("Add", "Subtract")) if op is not None
+]
 
 
 def _extent(shape, rank, axis):
@@ -21,10 +24,7 @@ def _extent(shape, rank, axis):
 
 
 @register_rule(
-    keras.layers.Add,
-    keras.layers.Subtract,
     keras.layers.Multiply,
-    keras.layers.Average,
     keras.layers.Maximum,
     keras.layers.Minimum,
     *_known_joins,
@@ -81,6 +81,22 @@ class JoinRule(Rule):
         hidden = [t for t in call.inputs if isinstance(t, Opaque)]
         reason = hidden[0].reason if hidden else f"'{call.name}'"
         return [Opaque(reason)]
+
+
+@register_rule(
+    keras.layers.Add,
+    keras.layers.Subtract,
+    keras.layers.Average,
+    *_known_sums,
+)
+class SumRule(JoinRule):
+    """Channels that meet are one, and make a residual stream."""
+
+    def flow(self, call):
+        (outputs,) = super().flow(call)
+        if isinstance(outputs, Channels):
+            call.ids.add_up(outputs.ids)
+        return [outputs]
 
 
 @register_rule(keras.layers.Concatenate, raw_operation("Concatenate"))
