@@ -259,6 +259,12 @@ ROWS = {
         {"every": "takes again", "end": "takes again"},
         zero_preserving=False,
     ),
+    "repeated_model": Row(
+        parts.repeated_model,
+        ("before", "every/inner+every/back", "each"),
+        {"sum": "takes again"},
+        zero_preserving=False,
+    ),
     "einsum_dense": Row(
         parts.einsum_dense, ("c1", "e1", "e2+join", "heads", "last")
     ),

@@ -234,3 +234,17 @@ def embedded_input():
     x = layers.Embedding(5, 6, name="table")(words)
     x = layers.Conv1D(8, 3, activation="relu", name="c1")(x)
     return keras.Model(words, pooled_logits(x))
+
+
+def repeated_model():
+    """A network for every picture of a video, and one for what it finds."""
+    picture = keras.Input((6, 5, 4))
+    x = layers.ReLU()(conv(picture, 7, "inner"))
+    y = layers.Add()([x, conv(x, 7, "back")])
+    frames = keras.Model(picture, layers.Flatten()(y), name="frames")
+    video = keras.Input((3, 8, 7, 3), name="video")
+    x = layers.TimeDistributed(layers.Conv2D(4, 3), name="before")(video)
+    x = layers.TimeDistributed(frames, name="every")(x)
+    x = layers.Dense(5, "relu", name="each")(x)
+    x = layers.LSTM(4, name="sum")(x)
+    return keras.Model(video, layers.Dense(3, name="logits")(x))

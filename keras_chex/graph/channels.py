@@ -234,8 +234,11 @@ class _Reader:
             self.is_wrapped |= known.rule.is_wrapper
         number = self.numbers[id(layer)]
         call = Call(layer, known.name, inputs, flat.node, self.ids, number)
+        moved = any(t.batch for t in inputs if isinstance(t, Channels))
         if id(layer) in self.fixed:
             outputs = call.barrier(self.fixed[id(layer)])
+        elif moved and not known.rule.finds_batch:
+            outputs = call.barrier(f"the batch axis of '{call.name}' was moved")
         else:
             outputs = known.rule.flow(call)
         self._merge(known, call)

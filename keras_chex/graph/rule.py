@@ -199,6 +199,8 @@ class Rule:
     tells_shape = True
     # Whether `output_shapes` knows more than Keras does.
     completes_shapes = False
+    # Whether `flow` looks where the batch axis is. To other rules, it is 0.
+    finds_batch = False
 
     def inner(self, layer):
         """The layer that holds the weights: itself, or the wrapped one."""

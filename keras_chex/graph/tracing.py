@@ -57,9 +57,17 @@ def must_be_opened(operation):
     return (
         isinstance(operation, keras.layers.Layer)
         and bool(sublayers(operation))
-        and isinstance(rule_for(operation), Barrier)
+        and (isinstance(rule_for(operation), Barrier) or _repeats(operation))
         and not (is_model(operation) and functional_graph(operation))
     )
+
+
+def _repeats(operation):
+    """Tells whether an operation calls a model or a block at every time."""
+    if not isinstance(operation, keras.layers.TimeDistributed):
+        return False
+    inside = operation.layer
+    return is_model(inside) or isinstance(rule_for(inside), Barrier)
 
 
 def trace(layer, args, kwargs):
@@ -74,6 +82,11 @@ def trace(layer, args, kwargs):
         A `Trace`; or a str, why the layer cannot be read: it fails on symbolic
         tensors, does something else in training, or has weights of its own.
     """
+    if _repeats(layer) and args[0].shape[1] is None:
+        return (
+            "repeats a model as often as the data say: give the number of "
+            "steps in `keras.Input`"
+        )
     read = _read(layer, args, kwargs)
     if isinstance(read, str) or _has_open_sizes(read):
         # Code that asks for the batch size needs a number.

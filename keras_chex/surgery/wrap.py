@@ -85,6 +85,11 @@ def _require_prunable(model, graph):
     if any(group.frozen is None for group in graph.groups):
         return
     reasons = dict.fromkeys(g.frozen for g in graph.groups)
+    reasons |= dict.fromkeys(
+        f"'{call.node.operation.name}' {call.closed}"
+        for call in graph.program.calls
+        if call.closed
+    )
     raise ValueError(
         "Argument `model` must have channels that can be removed. Received: "
         f"'{model.name}', where every channel is kept: "

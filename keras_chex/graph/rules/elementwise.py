@@ -20,7 +20,7 @@ _RAW = (
     "Celu TanhShrink HardTanh HardShrink Threshold Abs "
     "Absolute Fabs Ceil Clip Cos Cosh Exp Exp2 Expm1 Floor Log Log10 Log1p "
     "Log2 Negative Reciprocal Round Sign Sin Sinh Sqrt Square Tan Tanh Trunc "
-    "ReLU Mish NanToNum Copy Cast StopGradient Rsqrt Erf Erfinv"
+    "ReLU Mish NanToNum Copy Cast ConvertToTensor StopGradient Rsqrt Erf Erfinv"
 ).split()
 
 _known_raw = [op for op in map(raw_operation, _RAW) if op is not None]

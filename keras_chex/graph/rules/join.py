@@ -99,6 +99,24 @@ class SumRule(JoinRule):
         return [outputs]
 
 
+@register_rule(raw_operation("Stack"))
+class StackRule(Rule):
+    """Equal tensors along an axis of their own, perhaps before the batch."""
+
+    def flow(self, call):
+        known = [t for t in call.inputs if isinstance(t, Channels)]
+        if not known:
+            return [call.inputs[0]]
+        same = all(tensor.axis == known[0].axis for tensor in known)
+        if not same or any(np.ndim(constant) for constant in call.constants):
+            return call.barrier(f"'{call.name}' stacks different arrays")
+        old = known[0].axis
+        parts = [call.read(old, i) for i in range(len(call.inputs))]
+        call.ids.tie_all(parts)
+        axis = call.layer.axis % len(call.output_shapes[0])
+        return [Channels(parts[0], old + (axis <= old), int(axis == 0))]
+
+
 @register_rule(keras.layers.Concatenate, raw_operation("Concatenate"))
 class ConcatenateRule(Rule):
     """Side by side along the channels, or along another axis."""

@@ -188,14 +188,15 @@ def _order(layer, rank):
     *map(raw_operation, ("Transpose", "Swapaxes", "Moveaxis")),
 )
 class TransposeRule(Rule):
+    finds_batch = True
+
     def flow(self, call):
         tensor, rank = call.inputs[0], len(call.input_shapes[0])
         if not isinstance(tensor, Channels):
             return [tensor]
         order = _order(call.layer, rank)
-        if order[0] != 0:
-            return call.barrier(f"'{call.name}' moves the batch axis")
-        return [Channels(tensor.ids, order.index(tensor.axis))]
+        places = order.index(tensor.axis), order.index(tensor.batch)
+        return [Channels(tensor.ids, *places)]
 
 
 @register_rule(*map(raw_operation, ("ExpandDims", "Squeeze")))

@@ -17,6 +17,8 @@ class GetItemRule(Rule):
     places. A step takes one place of every run, and runs stay whole.
     """
 
+    finds_batch = True
+
     def flow(self, call):
         tensor = call.inputs[0]
         if not isinstance(tensor, Channels):
@@ -25,10 +27,11 @@ class GetItemRule(Rule):
             return call.barrier(f"'{call.name}' slices at a tensor's value")
         key = call.constants[0]
         key = tuple(key) if isinstance(key, (tuple, list)) else (key,)
-        found = _channel_entry(key, tensor.axis, len(call.input_shapes[0]))
+        rank = len(call.input_shapes[0])
+        found = _channel_entry(key, tensor.axis, rank, tensor.batch)
         if found is None:
             return call.barrier(f"'{call.name}' slices the batch")
-        entry, axis = found
+        entry, axis, batch = found
         part = slice(None) if entry is None else key[entry]
         if not isinstance(part, slice):
             return call.barrier(f"'{call.name}' takes one single channel")
@@ -38,7 +41,7 @@ class GetItemRule(Rule):
                 tensor.ids,
                 f"'{call.name}' takes channels that make no equal blocks",
             )
-        return [Channels(ids, axis)]
+        return [Channels(ids, axis, batch)]
 
     def _stays_right(self, call, tensor, part, entry, key):
         first, last, step = part.indices(len(tensor.ids))
@@ -60,32 +63,34 @@ class GetItemRule(Rule):
         return True
 
 
-def _channel_entry(key, axis, rank):
+def _channel_entry(key, axis, rank, batch=0):
     """Finds the channel axis in a key.
 
     Returns:
-        `(entry, new axis)`: which entry of the key is about the channels, None
-        if none is, and where the channels are afterwards; None where the batch
-        axis is touched.
+        `(entry, new axis, new batch axis)`: which entry of the key is about
+        the channels, None if none is, and where channels and batch are
+        afterwards; None where the batch axis is touched.
     """
     consumed = sum(part is not None and part is not Ellipsis for part in key)
     if Ellipsis not in [p for p in key if not isinstance(p, np.ndarray)]:
         key = (*key, Ellipsis)
     old = new = 0
-    found = None
+    found = moved = None
     for number, part in enumerate(key):
         if part is None:
             new += 1
             continue
         steps = rank - consumed if part is Ellipsis else 1
         for _ in range(steps):
-            if old == 0 and part not in (Ellipsis, slice(None)):
-                return None
+            if old == batch:
+                if part not in (Ellipsis, slice(None)):
+                    return None
+                moved = new
             if old == axis:
                 found = None if part is Ellipsis else number, new
             old += 1
             new += part is Ellipsis or isinstance(part, slice)
-    return found
+    return *found, moved
 
 
 @register_rule(raw_operation("Split"), RelativeSplit)
