@@ -25,6 +25,7 @@ VALUES = {
     "budget_scope": "backbone",
     "schedule": "linear",
     "probability": "softmax",
+    "streams": 0.4,
     "blend": 0.7,
     "floor": 0.1,
 }
