@@ -8,7 +8,7 @@ from keras_chex.algorithms.grid import WidthGrid
 _NOTHING = 1e-12
 
 
-def stream_bounds(sizes, cost, limit, is_stream, streams, **grid):
+def stream_bounds(sizes, cost, limit, is_stream, streams, **bounds):
     """Lowest widths that keep residual streams wider than what is inside.
 
     If all other groups get the share `s` of their width, streams get
@@ -22,7 +22,7 @@ def stream_bounds(sizes, cost, limit, is_stream, streams, **grid):
         limit: number, at least the cost of the lowest widths.
         is_stream: bool array of shape `(groups,)`.
         streams: float in [0, 1].
-        **grid: `min_widths`, `round_to` and `max_widths` of `WidthGrid`.
+        **bounds: `min_widths`, `round_to` and `max_widths` of `WidthGrid`.
 
     Returns:
         Int array of shape `(groups,)`: the lowest widths, raised for streams.
@@ -37,7 +37,7 @@ def stream_bounds(sizes, cost, limit, is_stream, streams, **grid):
     >>> stream_bounds([16, 16], cost, 12, is_stream, 0.5)
     array([8, 1])
     """
-    grid = WidthGrid(sizes, **grid)
+    grid = WidthGrid(sizes, **bounds)
     is_stream = np.asarray(is_stream, bool)
 
     def widths(share, share_of_streams):
