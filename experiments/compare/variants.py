@@ -103,6 +103,7 @@ ABLATIONS = {
         "allocation_bn_scale": {"allocation": "bn_scale"},
         "allocation_raw": {"allocation": "bn_scale_raw"},
         "allocation_fisher": _FISHER,
+        "allocation_cost": {"allocation": "cost"},
         "css_mru_bn_scale": _SCALES,
         "css_mru_bn_scale_gradual": {**_GRADUAL, "allocation": "bn_scale"},
         "css_mru_bn_scale_end_0.5": {**_SCALES, "end": 0.5},

@@ -12,7 +12,7 @@ from keras_chex.algorithms.ranking import (
 )
 
 # Default share of its uniform width below which a group does not fall.
-DEFAULT_FLOORS = {"bn_scale": 0.5, "fisher": 0.5}
+DEFAULT_FLOORS = {"bn_scale": 0.5, "fisher": 0.5, "cost": 0.5}
 
 
 def allocate(
@@ -43,13 +43,14 @@ def allocate(
             `(size,)`, the absolute BatchNorm scale of every unit with 0 for
             dormant ones, or `None` for a group that has none and is ranked
             like a uniform one. For `"fisher"` the Fisher information of every
-            unit.
+            unit, for `"cost"` its `worth_by_rank`.
         sizes: int array of shape `(groups,)`.
         cost: `QuadraticCost` or `LatencyCost`.
         limit: number, what the widths may cost at most.
-        allocation: `"bn_scale"`, `"bn_scale_raw"`, `"uniform"` or `"fisher"`;
-            see `unit_priorities`. With `"fisher"` scores are divided by what
-            one more unit of their group costs at uniform widths.
+        allocation: `"bn_scale"`, `"bn_scale_raw"`, `"uniform"`, `"fisher"` or
+            `"cost"`; see `unit_priorities`. With the last two scores are
+            divided by what one more unit of their group costs at uniform
+            widths.
         min_widths: int or int array of shape `(groups,)`, at least 1.
         max_widths: int or int array of shape `(groups,)`; `None` for the
             full sizes.
@@ -57,7 +58,7 @@ def allocate(
             `WidthGrid`.
         blend: float in [0, 1]; 0 gives uniform widths, 1 those of the scores.
         floor: float in [0, 1], no group falls below this share of its
-            uniform width. `None`: 0.5 for `"bn_scale"` and `"fisher"`, else 0.
+            uniform width. `None`: the group's `DEFAULT_FLOORS`, else 0.
         tolerance: float; the search ends within this share of the limit.
         kinds: list of strings, see `unit_priorities`.
 
@@ -96,7 +97,7 @@ def allocate(
     share = uniform_share(
         sizes, cost, limit, min_widths=grid.lowest, max_widths=grid.highest
     )
-    if allocation == "fisher":
+    if allocation in ("fisher", "cost"):
         scores = _per_cost(scores, cost.changes(share * sizes, 1.0))
     priorities = unit_priorities(
         scores, sizes, allocation=allocation, blend=blend, kinds=kinds
@@ -165,6 +166,36 @@ def minimum_cost(sizes, cost, *, min_widths=1, max_widths=None, round_to=1):
     16
     """
     return cost(WidthGrid(sizes, min_widths, round_to, max_widths).lowest)
+
+
+def worth_by_rank(size, layers):
+    """What each unit of a group is worth if nothing is known but its rank.
+
+    If the worth of a width `w` is its logarithm for every layer that it is a
+    side of, the unit of rank `k` adds `layers / k`. Over what units cost, this
+    shares the limit such that layers of equal cost get equal shares of their
+    widths, dearer ones a smaller one, and those that cost next to nothing
+    stay whole.
+
+    Args:
+        size: int, units of the group.
+        layers: int, how many layers make the units or take them in.
+
+    Returns:
+        Float array of shape `(size,)`.
+
+    Example:
+
+    >>> worth_by_rank(4, layers=2)
+    array([2.        , 1.        , 0.66666667, 0.5       ])
+    >>> from keras_chex.algorithms.cost import QuadraticCost
+    >>> each = np.eye(2, dtype=int)
+    >>> nine_and_one = QuadraticCost([9, 1], each, [0, 0], 0 * each, [1, 1])
+    >>> worth = [worth_by_rank(8, 1), worth_by_rank(8, 1)]
+    >>> allocate(worth, [8, 8], nine_and_one, 44, allocation="cost")
+    array([4, 8])
+    """
+    return layers / np.arange(1, size + 1)
 
 
 def _per_cost(scores, costs):

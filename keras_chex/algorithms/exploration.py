@@ -4,7 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from keras_chex.algorithms.allocation import allocate, uniform_share
+from keras_chex.algorithms.allocation import (
+    allocate,
+    uniform_share,
+    worth_by_rank,
+)
 from keras_chex.algorithms.arguments import check_share
 from keras_chex.algorithms.criteria import (
     check_criterion,
@@ -219,6 +223,8 @@ def explore(
 
 def _live_scores(groups, allocation):
     """What the widths are shared by; 0 for dormant units."""
+    if allocation == "cost":
+        return [worth_by_rank(group.size, group.layers) for group in groups]
     name = "fisher" if allocation == "fisher" else "scale"
     values = [getattr(group, name) for group in groups]
     if name == "fisher" and all(value is None for value in values):

@@ -28,6 +28,7 @@ class GroupArrays:
             kernels do with the units, normalised and stacked like `columns`;
             `None` if it was not read, or there are none: then `columns` take
             their place.
+        layers: int, how many layers make the units or take them in.
     """
 
     name: str
@@ -39,6 +40,7 @@ class GroupArrays:
     scale_kind: str = "gamma"
     fisher: np.ndarray | None = None
     consumed: np.ndarray | None = None
+    layers: int = 1
 
     def __post_init__(self):
         for name in ("columns", "scale", "fisher", "consumed"):

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_chex.algorithms.arguments import check_share
 
-ALLOCATIONS = ("bn_scale", "bn_scale_raw", "uniform", "fisher")
+ALLOCATIONS = ("bn_scale", "bn_scale_raw", "uniform", "fisher", "cost")
 
 # Normalised scores closer than this many decimals are ties: rounding of
 # float32 variables must not decide whole layers.
@@ -27,6 +27,7 @@ def unit_priorities(
     |                  | size                                                 |
     | `"fisher"`       | global quantile of the scores as they are, which are |
     |                  | to be what a unit is worth over what it costs        |
+    | `"cost"`         | likewise                                             |
 
     Raw scales of different groups are hardly comparable: training does not
     change those between a convolution and the next normalisation, but does

@@ -49,6 +49,8 @@ class ChexScheduler(keras.callbacks.Callback):
             same share of every group; `"fisher"`, by the squared gradients
             that the optimizer remembers (momentum or second moments), over
             what a channel costs: as accurate with fewer parameters;
+            `"cost"`, layers that cost more than others narrow more, and what
+            costs next to nothing stays whole;
             `"bn_scale"` or `"bn_scale_raw"`, by the scales of
             BatchNormalization (the paper's letter).
         min_channels: int, no group gets narrower; or a dict from names or

@@ -46,6 +46,7 @@ def read_groups(graph, active, bounds, optimizer=None, consumers=False):
             kind,
             fisher.get(group.name),
             _consumed(graph, group, operations, weights) if consumers else None,
+            len({*group.producers, *group.consumers}),
         )
 
     return map_in_threads(read, groups, weights=[g.size for g in groups])
