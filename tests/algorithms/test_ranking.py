@@ -114,7 +114,7 @@ def test_priorities_fall_inside_each_group(allocation, scores, data):
         (
             lambda: unit_priorities([None], [2], allocation="taylor"),
             r"^Argument `allocation` must be one of \['bn_scale', "
-            r"'bn_scale_raw', 'uniform', 'fisher'\]. "
+            r"'bn_scale_raw', 'uniform', 'fisher', 'cost'\]. "
             "Received: allocation='taylor'$",
         ),
         (

@@ -220,6 +220,7 @@ def test_every_criterion_trains(option):
         {"allocation": "uniform"},
         {"allocation": "bn_scale_raw"},
         {"allocation": "fisher"},
+        {"allocation": "cost"},
         {"schedule": "linear"},
         {"schedule": lambda progress: 1 - progress},
         {"probability": "softmax"},
