@@ -2,6 +2,7 @@
 
 from ..common.table import markdown_table
 from . import grid
+from .variants import ABLATIONS
 
 HEAD = """\
 # CHEX against the alternatives
@@ -92,7 +93,7 @@ def render_page(records, pictures, folder):
             section
             for setting in study.settings
             for section in _setting(
-                records, study, setting, pictures.get((name, setting), ())
+                records, name, setting, pictures.get((name, setting), ())
             )
         ]
         if sections:
@@ -141,11 +142,15 @@ def _verdict(setting, budget, found):
     )
 
 
-def _setting(records, study, setting, pictures):
+def _setting(records, name, setting, pictures):
     """Yields the parts of one study in one setting; none without records."""
+    study = grid.STUDIES[name]
     tables, seen = [], []
     for budget in study.budgets:
         lines = records.lines(study, setting, budget)
+        found = {line.contender for line in lines}
+        if name in ABLATIONS and found <= {"slim", "chex"}:
+            continue  # Other tables have these already.
         if any(line.records[0]["flops"] < _dense(line) for line in lines):
             tables.append(f"**{budget:.0%} of the FLOPs**\n")
             tables.append(comparison_table(lines))
