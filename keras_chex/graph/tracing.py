@@ -82,7 +82,8 @@ def trace(layer, args, kwargs):
         A `Trace`; or a str, why the layer cannot be read: it fails on symbolic
         tensors, does something else in training, or has weights of its own.
     """
-    if _repeats(layer) and args[0].shape[1] is None:
+    given = filter(is_symbolic, keras.tree.flatten((args, kwargs)))
+    if _repeats(layer) and next(given).shape[1] is None:
         return (
             "repeats a model as often as the data say: give the number of "
             "steps in `keras.Input`"

@@ -86,7 +86,7 @@ def video(steps):
     x = layers.Conv2D(7, 3, name="inner")(picture)
     frames = keras.Model(picture, layers.GlobalMaxPooling2D()(x), name="one")
     inputs = keras.Input((steps, 6, 5, 3))
-    x = layers.TimeDistributed(frames, name="every")(inputs)
+    x = layers.TimeDistributed(frames, name="every")(inputs=inputs)
     x = layers.LSTM(4, name="sum")(x)
     return keras.Model(inputs, end(x))
 
