@@ -27,6 +27,7 @@ REFUSED = {
     "attention": "'heads' of class MultiHeadAttention",
     "recurrent": "'both' of class Bidirectional",
     "recurrent_video": "'every' of class ConvLSTM2D",
+    "repeated_model": "'frames' of class Functional",
     "channel_slices": f"{OWN_OPERATION}.*class GetItem",
     "uneven_slice": f"{OWN_OPERATION}.*class GetItem",
     "padded_space_and_channels": f"{OWN_OPERATION}.*class GetItem",
