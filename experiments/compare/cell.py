@@ -65,7 +65,6 @@ def dump(record):
 def _train(cell, places):
     setting = cell.setting
     folder = open_run(places.folder(cell), settings_of(cell))
-    where = _where(folder / "machines.json")
     images = load_images(setting, places.data())
     if cell.contender.kind == "torch_pruning":
         # Needs PyTorch, which the others do not.
@@ -73,6 +72,7 @@ def _train(cell, places):
 
         record = train_cell(cell, images, _recipe(cell, setting.epochs))
         return {"name": cell.name, **settings_of(cell), **record}
+    where = _where(folder / "machines.json")
     needed = cell.needed and read_json(places.record(cell.needed))
     entry = prepare(cell, images, needed)
     scheduler = entry.scheduler

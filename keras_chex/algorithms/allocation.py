@@ -58,7 +58,7 @@ def allocate(
             `WidthGrid`.
         blend: float in [0, 1]; 0 gives uniform widths, 1 those of the scores.
         floor: float in [0, 1], no group falls below this share of its
-            uniform width. `None`: the group's `DEFAULT_FLOORS`, else 0.
+            uniform width. `None`: its entry of `DEFAULT_FLOORS`, or 0.
         tolerance: float; the search ends within this share of the limit.
         kinds: list of strings, see `unit_priorities`.
 
@@ -147,11 +147,32 @@ def uniform_share(sizes, cost, limit, *, min_widths=1, max_widths=None):
     _check_reachable(grid, cost, limit)
     if cost(grid.highest) <= limit:
         return 1.0
+    return largest_share(
+        lambda s: np.clip(s * grid.sizes, grid.lowest, grid.highest),
+        cost,
+        limit,
+    )
+
+
+def largest_share(widths, cost, limit):
+    """The largest share in [0, 1] whose widths a limit pays for.
+
+    Args:
+        widths: increasing function from a share to real widths.
+        cost: `QuadraticCost` or `LatencyCost`.
+        limit: number.
+
+    Returns:
+        Float, to nine digits.
+
+    >>> from keras_chex.algorithms.cost import channel_count_cost
+    >>> largest_share(lambda s: [8 * s, 4], channel_count_cost([8, 8]), 6)
+    0.25
+    """
     low, high = 0.0, 1.0
     while high - low > 1e-12:
         share = (low + high) / 2
-        widths = np.clip(share * grid.sizes, grid.lowest, grid.highest)
-        if cost.evaluate(widths) <= limit:
+        if cost.evaluate(widths(share)) <= limit:
             low = share
         else:
             high = share

@@ -2,10 +2,8 @@
 
 import numpy as np
 
+from keras_chex.algorithms.allocation import largest_share
 from keras_chex.algorithms.grid import WidthGrid
-
-# Below any share of a width that a group can have.
-_NOTHING = 1e-12
 
 
 def stream_bounds(sizes, cost, limit, is_stream, streams, **bounds):
@@ -50,21 +48,8 @@ def stream_bounds(sizes, cost, limit, is_stream, streams, **bounds):
     def alone(share):
         return widths(0.0, share)
 
-    pays = cost.evaluate(following(_NOTHING)) <= limit
-    wide = _largest(following if pays else alone, cost, limit)
+    pays = cost.evaluate(following(0.0)) <= limit
+    chosen = following if pays else alone
+    wide = chosen(largest_share(chosen, cost, limit))
     raised = np.maximum(grid.at_most(wide), grid.lowest)
     return np.where(is_stream, raised, grid.lowest)
-
-
-def _largest(widths, cost, limit):
-    """The widths of the largest share whose cost is within the limit."""
-    low, high = _NOTHING, 1.0
-    if cost.evaluate(widths(high)) <= limit:
-        return widths(high)
-    while high - low > _NOTHING:
-        share = (low + high) / 2
-        if cost.evaluate(widths(share)) <= limit:
-            low = share
-        else:
-            high = share
-    return widths(round(low, 9))

@@ -202,6 +202,10 @@ class Rule:
     # Whether `flow` looks where the batch axis is. To other rules, it is 0.
     finds_batch = False
 
+    def opens(self, layer):
+        """Whether the layer's own code is read in place of this rule."""
+        return False
+
     def inner(self, layer):
         """The layer that holds the weights: itself, or the wrapped one."""
         return layer

@@ -53,21 +53,14 @@ class Trace:
 
 
 def must_be_opened(operation):
-    """Tells whether an operation has no rule but layers of its own."""
+    """Tells whether an operation has layers of its own, and no rule for it."""
+    rule = rule_for(operation)
     return (
         isinstance(operation, keras.layers.Layer)
         and bool(sublayers(operation))
-        and (isinstance(rule_for(operation), Barrier) or _repeats(operation))
+        and (isinstance(rule, Barrier) or rule.opens(operation))
         and not (is_model(operation) and functional_graph(operation))
     )
-
-
-def _repeats(operation):
-    """Tells whether an operation calls a model or a block at every time."""
-    if not isinstance(operation, keras.layers.TimeDistributed):
-        return False
-    inside = operation.layer
-    return is_model(inside) or isinstance(rule_for(inside), Barrier)
 
 
 def trace(layer, args, kwargs):
@@ -83,11 +76,12 @@ def trace(layer, args, kwargs):
         tensors, does something else in training, or has weights of its own.
     """
     given = filter(is_symbolic, keras.tree.flatten((args, kwargs)))
-    if _repeats(layer) and next(given).shape[1] is None:
-        return (
-            "repeats a model as often as the data say: give the number of "
-            "steps in `keras.Input`"
-        )
+    if isinstance(layer, keras.layers.TimeDistributed):
+        if next(given).shape[1] is None:
+            return (
+                f"repeats '{layer.layer.name}' as often as the data say: give "
+                "the number of steps in `keras.Input`"
+            )
     read = _read(layer, args, kwargs)
     if isinstance(read, str) or _has_open_sizes(read):
         # Code that asks for the batch size needs a number.

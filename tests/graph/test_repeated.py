@@ -99,6 +99,6 @@ def test_a_repeated_model_is_counted_at_every_step():
 
 
 def test_a_model_repeated_as_often_as_the_data_say_is_kept():
-    rule = "'every' repeats a model as often as the data say: give the number"
+    rule = "'every' repeats 'one' as often as the data say: give the number"
     with pytest.raises(ValueError, match=rule):
         keras_chex.wrap(video(None))

@@ -20,14 +20,16 @@ def _later(tensor):
 class TimeDistributedRule(Rule):
     """Does what the layer inside does, one axis further on."""
 
+    def opens(self, layer):
+        """A model, or what has no rule, is read step by step."""
+        inside = layer.layer
+        return isinstance(inside, keras.Model) or isinstance(
+            rule_for(inside), Barrier
+        )
+
     def flow(self, call):
         outer, layer, tensor = call.layer, call.layer.layer, call.inputs[0]
         rule = rule_for(layer)
-        if isinstance(rule, Barrier) or isinstance(layer, keras.Model):
-            return call.barrier(
-                f"'{call.name}' repeats {type(layer).__name__} "
-                f"'{layer.name}', which cannot be narrowed in there"
-            )
         if isinstance(tensor, Channels) and tensor.axis < 2:
             return call.barrier(f"'{call.name}' repeats over the channels")
         if isinstance(tensor, Channels):
