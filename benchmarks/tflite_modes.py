@@ -27,6 +27,7 @@ from absl import app, flags
 import keras_chex
 from benchmarks.report import machine, write_between, write_json
 from experiments.common import datasets, models
+from experiments.common.widths import stage_widths
 from keras_chex.export.litert import open_interpreter, run_interpreter
 
 FLAGS = flags.FLAGS
@@ -64,7 +65,7 @@ flags.DEFINE_bool("only_page", False, "Measure nothing; write the page.")
 def prepared(images):
     """The plain float32 network to export."""
     if FLAGS.model is None:
-        widths = models.stage_widths(FLAGS.width)
+        widths = stage_widths(FLAGS.width)
         model = keras_chex.wrap(models.digits_resnet(widths))
         scheduler = keras_chex.ChexScheduler(flops=0.5, interval=5, end=0.5)
         fit(keras, model, images, FLAGS.train_epochs, FLAGS.lr, [scheduler])

@@ -10,7 +10,6 @@ import keras_chex
 
 from . import measure, table
 from .datasets import ImageSet
-from .models import slim_widths, stage_widths
 from .recipe import Recipe
 from .run_directory import (
     read_json,
@@ -21,6 +20,7 @@ from .run_directory import (
 )
 from .software import software
 from .training import ChannelLog, ProgressLine, train
+from .widths import slim_widths, stage_widths
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Residual networks of the experiments, at any width.
+"""Networks of the experiments for small images, at any width.
 
 A network is described by the widths of its stages, so that the same function
 builds the dense network, a wide one, and the uniformly slim one that CHEX is
@@ -6,32 +6,15 @@ compared with. Images go in as raw pixels and logits come out: the exported
 model needs no code around it.
 """
 
-import bisect
-
 import keras
 
-STAGE_FACTORS = (1, 2, 4)
 DEPTHS = (8, 14, 20, 32, 44, 56)
-
-
-def stage_widths(width, share=1.0):
-    """Channels of the three stages of a CIFAR ResNet.
-
-    Args:
-        width: int, channels of the first stage of the dense network.
-        share: float, share of these channels that is kept in every stage.
-
-    Returns:
-        Tuple of three ints, each at least 1.
-
-    Example:
-
-    >>> stage_widths(16)
-    (16, 32, 64)
-    >>> stage_widths(16, share=0.7)
-    (11, 22, 45)
-    """
-    return tuple(max(1, round(width * f * share)) for f in STAGE_FACTORS)
+VGG_STAGES = {
+    11: (1, 1, 2, 2, 2),
+    13: (2, 2, 2, 2, 2),
+    16: (2, 2, 3, 3, 3),
+    19: (2, 2, 4, 4, 4),
+}
 
 
 def cifar_resnet(
@@ -89,6 +72,62 @@ def cifar_resnet(
     )
 
 
+def cifar_vgg(
+    depth=16,
+    widths=(64, 128, 256, 512, 512),
+    input_shape=(32, 32, 3),
+    classes=10,
+    mean=(0.0,),
+    std=(1.0,),
+    name=None,
+    augment=None,
+):
+    """VGG-11, 13, 16 or 19 with BatchNorm, for small images.
+
+    As in pruning papers, one classifier behind a global average takes the
+    place of the three large dense layers.
+
+    Args:
+        depth: int, 11, 13, 16 or 19: 3x3 convolutions of the network with
+            its three dense layers.
+        widths: five ints, channels of each stage. Stages halve height and
+            width by max-pooling before the next one begins, as long as there
+            are two pixels.
+        input_shape, classes, mean, std, augment: see `cifar_resnet`.
+        name: string, defaults to `vgg<depth>`.
+
+    Returns:
+        A functional `keras.Model` whose outputs are logits of shape
+        `(batch, classes)`.
+
+    Raises:
+        ValueError: If `depth` is none of the above.
+
+    Reference:
+
+    - [Simonyan and Zisserman, 2015](https://arxiv.org/abs/1409.1556), table 1
+    """
+    if depth not in VGG_STAGES:
+        raise ValueError(
+            f"Argument `depth` must be one of {tuple(VGG_STAGES)}. "
+            f"Received: depth={depth}"
+        )
+    standard = standardise(mean, std)
+    inputs = keras.Input(input_shape, name="image")
+    x = standard(augment(inputs) if augment else inputs)
+    for stage, (count, width) in enumerate(
+        zip(VGG_STAGES[depth], widths, strict=True), start=1
+    ):
+        if stage > 1 and min(x.shape[1:3]) > 1:
+            x = keras.layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
+        for index in range(1, count + 1):
+            prefix = f"stage{stage}"
+            names = f"{prefix}_conv{index}", f"{prefix}_bn{index}"
+            x = conv_bn(x, width, 3, 1, *names)
+            x = keras.layers.ReLU(name=f"{prefix}_relu{index}")(x)
+    return _classify(inputs, x, classes, name or f"vgg{depth}")
+
+
 def digits_resnet(widths=(16, 32, 64), name="digits_resnet"):
     """A ResNet of one block in each of three stages for 8x8 digits.
 
@@ -141,6 +180,10 @@ def _resnet(blocks, widths, input_shape, classes, shortcut, pixels, name):
             strides = 2 if stage > 1 and block == 1 else 1
             prefix = f"stage{stage}_block{block}"
             x = _block(x, width, strides, shortcut, prefix)
+    return _classify(inputs, x, classes, name)
+
+
+def _classify(inputs, x, classes, name):
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     logits = keras.layers.Dense(
         classes, kernel_initializer="he_normal", name="logits"
@@ -190,29 +233,3 @@ def _pad_shortcut(x, width, strides):
     extra = width - x.shape[-1]
     before = extra // 2
     return keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [before, extra - before]])
-
-
-def slim_widths(cost, width, target):
-    """Widths of the uniformly slim network that costs as much as `target`.
-
-    Args:
-        cost: function from three widths to the cost of the network.
-        width: int, channels of the first stage of the dense network.
-        target: number, the cost to come near to.
-
-    Returns:
-        Tuple of three ints, `stage_widths(width, share)` for the share whose
-        cost is nearest to the target.
-
-    Example:
-
-    >>> slim_widths(lambda widths: sum(w * w for w in widths), 16, target=2688)
-    (11, 23, 45)
-    """
-    steps = 8 * width * STAGE_FACTORS[-1]
-    candidates = sorted(
-        {stage_widths(width, n / steps) for n in range(1, steps + 1)}
-    )
-    above = bisect.bisect_left(candidates, target, key=cost)
-    near = candidates[max(0, above - 1) : above + 1]
-    return min(near, key=lambda widths: abs(cost(widths) - target))

@@ -9,8 +9,9 @@ import keras_chex
 
 from ..common.array_feed import ShiftAndFlip
 from ..common.datasets import steps_per_epoch
-from ..common.models import cifar_resnet, slim_widths, stage_widths
+from ..common.widths import slim_widths, stage_widths
 from .magnitude import MagnitudePruning, polynomial, sparsity_for
+from .networks import NETWORKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +48,13 @@ def prepare(cell, images, needed=None):
         An `Entry`.
     """
     setting = cell.setting
+    network = NETWORKS[setting.network]
 
     def build(widths):
         augment = ShiftAndFlip(
             setting.shift, images.flip, cell.seed, name="augment"
         )
-        return cifar_resnet(
+        return network.build(
             setting.depth,
             widths,
             images.input_shape,
@@ -63,7 +65,7 @@ def prepare(cell, images, needed=None):
         )
 
     keras.utils.set_random_seed(cell.seed)
-    dense = build(stage_widths(setting.width))
+    dense = build(stage_widths(setting.width, factors=network.factors))
     return KINDS[cell.contender.kind](cell, images, build, dense, needed)
 
 
@@ -95,6 +97,7 @@ def _slim_model(cell, build, dense_flops):
         lambda widths: keras_chex.flops(build(widths)),
         cell.setting.width,
         target=cell.budget * dense_flops,
+        factors=NETWORKS[cell.setting.network].factors,
     )
     # Its weights do not depend on how many networks were priced.
     keras.utils.set_random_seed(cell.seed)

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import re
 
+from experiments.compare.networks import NETWORKS
 from experiments.compare.settings import SETTINGS, Setting
 from experiments.compare.variants import (
     ABLATIONS,
@@ -73,6 +74,9 @@ class Study:
         )
         found = {}
         for setting, seed, budget, name in product:
+            network = NETWORKS[SETTINGS[setting].network]
+            if name == "torch_pruning" and not network.in_torch:
+                continue
             cell = Cell(SETTINGS[setting], CONTENDERS[name], budget, seed)
             found.setdefault(cell.name, cell)
         return list(found.values())
@@ -119,7 +123,10 @@ STUDIES = {
             *("allocation_fisher", "css_mru_fisher", "css_mru_fisher_gradual"),
             *("css_mru_bn_scale",),
         ),
-        ("cifar16_some", "imagenette24", "cifar16_long"),
+        (
+            *("cifar16_some", "imagenette24", "cifar16_long"),
+            *("cifar16_vgg_some", "cifar16_vgg_long"),
+        ),
     ),
     "headline_large": Study(
         "CHEX against the alternatives, large networks",
@@ -129,7 +136,7 @@ STUDIES = {
     "tuning": Study(
         "Variants of the method on held-out training images",
         ("slim", "chex", "dense", *TUNED),
-        ("cifar16_tuning",),
+        ("cifar16_tuning", "cifar16_vgg_tuning"),
         BUDGETS,
         (0, 1),
     ),
@@ -201,7 +208,7 @@ def miniature(cell):
     setting = dataclasses.replace(
         cell.setting,
         name=f"smoke_{cell.setting.name}",
-        depth=8,
+        depth=NETWORKS[cell.setting.network].smallest,
         width=8,
         epochs=12,
         batch_size=32,

@@ -2,6 +2,7 @@
 
 from ..common.table import markdown_table
 from . import grid
+from .networks import NETWORKS
 from .variants import ABLATIONS
 
 HEAD = """\
@@ -175,10 +176,16 @@ def describe(record):
     return (
         f"{setting['dataset']}, {setting['pixels']} pixels, "
         + (f"{images:,} images, " if images else "")
-        + f"ResNet-{setting['depth']} of {setting['width']} channels, "
+        + f"{_network(setting)} of {setting['width']} channels, "
         f"{setting['epochs']} epochs"
         + (", scored on held-out training images" if held_out else "")
     )
+
+
+def _network(setting):
+    # Records of before there was a choice do not name it.
+    network = NETWORKS[setting.get("network", "resnet")]
+    return f"{network.title}-{setting['depth']}"
 
 
 def explain(contender):

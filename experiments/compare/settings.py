@@ -11,8 +11,8 @@ class Setting:
         name: string.
         dataset: `"cifar10"`, `"imagenette"` or `"digits"`.
         pixels: int, height and width of the images.
-        depth: int, layers of the ResNet.
-        width: int, channels of the first of its three stages.
+        depth: int, layers of the network.
+        width: int, channels of the first of its stages.
         epochs: int.
         batch_size: int.
         lr: float, the largest learning rate.
@@ -21,6 +21,7 @@ class Setting:
         examples: int, only the first training images; `None` for all.
         holdout: int, this many training images, the last ones, take the place
             of the test set, which stays unseen: for choosing among variants.
+        network: `"resnet"` or `"vgg"`, a key of `networks.NETWORKS`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Setting:
     shift: int = 4
     examples: int | None = None
     holdout: int = 0
+    network: str = "resnet"
 
 
 SETTINGS = {
@@ -50,6 +52,19 @@ SETTINGS = {
         ),
         Setting(
             "cifar16_some", "cifar10", 16, 14, 16, 24, shift=2, examples=20_480
+        ),
+        Setting(
+            *("cifar16_vgg_tuning", "cifar10", 16, 16, 16, 24),
+            **{"shift": 2, "examples": 20_480, "holdout": 10_000},
+            network="vgg",
+        ),
+        Setting(
+            *("cifar16_vgg_some", "cifar10", 16, 16, 16, 24),
+            **{"shift": 2, "examples": 20_480, "network": "vgg"},
+        ),
+        Setting(
+            *("cifar16_vgg_long", "cifar10", 16, 16, 16, 100),
+            **{"shift": 2, "network": "vgg"},
         ),
         Setting("cifar16", "cifar10", 16, 14, 16, 36, shift=2),
         Setting("cifar16_long", "cifar10", 16, 20, 16, 100, shift=2),

@@ -13,9 +13,9 @@ import torch
 
 from ..common.array_feed import array_batches
 from ..common.datasets import steps_per_epoch
-from ..common.models import stage_widths
 from ..common.recipe import MOMENTUM
 from ..common.software import hardware, software
+from ..common.widths import stage_widths
 from .torch_network import TorchResNet, multiply_adds, parameters
 
 

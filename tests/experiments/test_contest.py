@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 import keras_chex
-from experiments.common import contest, models, training
+from experiments.common import contest, training
 from experiments.common.datasets import load_digits
 from experiments.common.recipe import Recipe
 from experiments.common.run_directory import read_json, read_rows
+from experiments.common.widths import stage_widths
 
 RECIPE = Recipe(epochs=4, batch_size=32, lr=0.1, shift=1)
 TITLE = "Digits"
@@ -109,7 +110,7 @@ def test_finished_contenders_are_not_trained_again(finished, capsys):
     race, results = finished
 
     def never(widths):
-        if widths == models.stage_widths(12):
+        if widths == stage_widths(12):
             raise AssertionError("a finished contender was built again")
         return build(widths)
 

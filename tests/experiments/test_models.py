@@ -1,4 +1,4 @@
-"""Residual networks: shapes, published sizes, widths."""
+"""Networks of the experiments: shapes, published sizes."""
 
 import math
 
@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_chex
 from experiments.common import models
 
 
@@ -74,23 +75,6 @@ def test_digits_resnet_gives_ten_logits():
     assert model(np.zeros((3, 8, 8, 1))).shape == (3, 10)
 
 
-def test_slim_network_is_the_nearest_to_the_target():
-    def cost(widths):
-        return sum(width**2 for width in widths)
-
-    dense = cost(models.stage_widths(16))
-    slim = models.slim_widths(cost, 16, target=dense / 2)
-    assert slim == (11, 23, 45)
-    assert abs(cost(slim) / dense - 0.5) < 0.01
-
-
-@pytest.mark.parametrize("target, widths", [(0, (1, 1, 1)), (1e9, (8, 16, 32))])
-def test_slim_network_stays_between_one_channel_and_the_dense_one(
-    target, widths
-):
-    assert models.slim_widths(sum, 8, target) == widths
-
-
 def test_unknown_depth_is_refused():
     with pytest.raises(ValueError, match="`depth` must be one of .* depth=18"):
         models.cifar_resnet(18)
@@ -99,3 +83,36 @@ def test_unknown_depth_is_refused():
 def test_unknown_shortcut_is_refused():
     with pytest.raises(ValueError, match="Received: shortcut='conv'"):
         models.cifar_resnet(20, shortcut="conv")
+
+
+def vgg_cost(depth, size):
+    """Multiply-adds of the published table, by hand: 3x3, "same" padding."""
+    total, before = 0, 3
+    for stage, count in enumerate(models.VGG_STAGES[depth]):
+        width = (64, 128, 256, 512, 512)[stage]
+        for _ in range(count):
+            total += 9 * before * width * (size >> stage) ** 2
+            before = width
+    return total + 512 * 10
+
+
+@pytest.mark.parametrize("depth", list(models.VGG_STAGES))
+def test_vgg_has_the_published_convolutions(depth):
+    model = models.cifar_vgg(depth)
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)
+    layers = [layer for layer in model.layers if isinstance(layer, kinds)]
+    assert len(layers) == depth - 2  # One classifier in place of three.
+    assert keras_chex.flops(model) == vgg_cost(depth, 32)
+
+
+def test_vgg_does_not_pool_a_single_pixel():
+    model = models.cifar_vgg(11, (2, 3, 4, 5, 6), (8, 8, 1), classes=7)
+    assert [layer.name for layer in model.layers if "pool" in layer.name] == [
+        *("stage2_pool", "stage3_pool", "stage4_pool", "pool")
+    ]
+    assert model(np.zeros((2, 8, 8, 1))).shape == (2, 7)
+
+
+def test_vgg_of_unknown_depth_is_refused():
+    with pytest.raises(ValueError, match="`depth` must be one of .* depth=20"):
+        models.cifar_vgg(20)

@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 
 import keras_chex
+from experiments.common.widths import stage_widths
 from experiments.compare import grid
 from experiments.compare.contenders import KINDS
+from experiments.compare.networks import NETWORKS
 from experiments.compare.page import explain
 from experiments.compare.runner import part_of
 from experiments.compare.variants import ABLATIONS, CONTENDERS, HEADLINE
@@ -75,6 +77,24 @@ def test_a_name_means_one_contender():
     for variants in ABLATIONS.values():
         for name, options in variants.items():
             assert CONTENDERS[name].options == options
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_kinds_of_networks_are_built_at_any_width(name):
+    network = NETWORKS[name]
+    widths = stage_widths(2, factors=network.factors)
+    model = network.build(network.smallest, widths, (16, 16, 3), 10)
+    assert model.output_shape == (None, 10)
+
+
+def test_torch_has_no_vgg():
+    cells = grid.STUDIES["headline_some"].cells()
+    found = {
+        cell.setting.network
+        for cell in cells
+        if cell.contender.name == "torch_pruning"
+    }
+    assert found == {"resnet"}
 
 
 def test_cells_of_several_studies_are_chosen_once():
