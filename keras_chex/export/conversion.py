@@ -12,8 +12,8 @@ FORMS = {"QUANTIZE", "DEQUANTIZE"}
 OPEN_BATCH = "requires element_shape to be static"
 
 
-class OpenBatchError(RuntimeError):
-    """The converter wants to know the batch size."""
+class ConversionError(RuntimeError):
+    """The converter failed. A known batch size may be all that it needs."""
 
 
 def convert(saved_model, quantize, calibration=None):
@@ -27,9 +27,8 @@ def convert(saved_model, quantize, calibration=None):
             `CALIBRATED`.
 
     Raises:
-        OpenBatchError: If the model can be converted for a fixed batch size
-            only.
-        RuntimeError: If LiteRT lacks an operation, or lacks it in integers.
+        ConversionError: If LiteRT lacks an operation, or the converter fails.
+        RuntimeError: If LiteRT lacks an operation in integers.
     """
     import tensorflow as tf
 
@@ -90,18 +89,18 @@ def _converted(converter):
             failure = error
     told = str(failure)
     if OPEN_BATCH in told:
-        raise OpenBatchError(
+        raise ConversionError(
             "LiteRT runs the recurrent layers of this model with a fixed batch "
             "size only. Give its inputs one, `keras.Input(..., batch_size=1)`, "
             "or write a SavedModel with `export_saved_model`"
         ) from failure
     lacking = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", told)))
     if lacking:
-        raise RuntimeError(
+        raise ConversionError(
             f"LiteRT lacks operations of this model: {', '.join(lacking)}. "
             "Replace them, or write a SavedModel with `export_saved_model`"
         ) from failure
-    raise RuntimeError(
+    raise ConversionError(
         f"The TFLite converter failed: {_first_error(told)}. Replace what it "
         "names, or write a SavedModel with `export_saved_model`"
     ) from failure

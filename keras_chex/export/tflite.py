@@ -3,7 +3,7 @@
 import pathlib
 import tempfile
 
-from keras_chex.export.conversion import CALIBRATED, OpenBatchError, convert
+from keras_chex.export.conversion import CALIBRATED, ConversionError, convert
 from keras_chex.export.examples import (
     drawn_batches,
     example_batches,
@@ -52,9 +52,9 @@ def export_tflite(
     A wrapped model is stripped first; a mixed-precision model is written with
     float32 computations. The file keeps the free batch size of the model: an
     interpreter starts with batch 1, and `resize_tensor_input` or a signature
-    runner takes any other. LiteRT runs recurrent layers with a fixed batch
-    size only: their file takes one example at a time, and the report says so
-    (`batch_size`). Before the file is moved to `path` it is run, on
+    runner takes any other. Recurrent layers and some decoders can be converted
+    for a fixed batch size only: their file takes one example at a time, and
+    the report says so (`batch_size`). Before the file is moved to `path` it is run, on
     batches of several sizes, and its outputs are compared with those of the
     model. A second file, `path` with `.json` appended, says what was found,
     and the model's FLOPs, parameters and channels.
@@ -168,7 +168,8 @@ def _contents(model, folder, quantize, representative_data):
                     specs, examples
                 ),
             )
-        except OpenBatchError:
+        except ConversionError:
+            # Sizes that follow from an open batch size may be lost on the way.
             is_functional = functional_graph(model) is not None
             if batch_size or fixed_batch_size(specs) or not is_functional:
                 raise

@@ -255,11 +255,6 @@ def full_precision():
     return AutocastScope(None)
 
 
-def trusted():
-    """A scope for copying what is in memory, Python lambdas included."""
-    return serialization_lib.SafeModeScope(safe_mode=False)
-
-
 def deserialize(config, custom_objects=None):
     """Deserialises as safely as the loading that is under way asks for."""
     return keras.saving.deserialize_keras_object(

@@ -3,6 +3,7 @@
 import keras
 
 from keras_chex.graph.keras_nodes import full_precision, without_values
+from keras_chex.graph.live_functions import trusted
 from keras_chex.graph.rule import weight_of
 from keras_chex.layers.gather import gather
 
@@ -120,10 +121,11 @@ def narrow_layer(layer, rule, widths):
         rule: its `Rule`.
         widths: dict from side to the number of channels.
     """
-    config = rule.narrow_config(layer, dict(layer.get_config()), widths)
-    for key in config:
-        if key.endswith("_initializer"):
-            config[key] = "zeros"
-        if key.endswith(("_regularizer", "_constraint")):
-            config[key] = None
-    return type(layer).from_config(config)
+    with trusted(layer):
+        config = rule.narrow_config(layer, dict(layer.get_config()), widths)
+        for key in config:
+            if key.endswith("_initializer"):
+                config[key] = "zeros"
+            if key.endswith(("_regularizer", "_constraint")):
+                config[key] = None
+        return type(layer).from_config(config)

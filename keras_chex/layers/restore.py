@@ -19,7 +19,8 @@ def fresh_values(layer, name, weight, restore, seed):
         name: str, attribute name of the weight.
         weight: the variable.
         restore: `"zeros"` or `"random"`.
-        seed: int or list of ints; the same seed gives the same values.
+        seed: int or list of ints; the same seed gives the same values, unless
+            the initializer is a plain function that draws by itself.
 
     Returns:
         Array of the shape of the weight.
@@ -36,7 +37,8 @@ def fresh_values(layer, name, weight, restore, seed):
             break
     else:
         return np.zeros(weight.shape)
-    config = initializer.get_config()
+    # An initializer may be any function, and draw as it likes.
+    config = getattr(initializer, "get_config", dict)()
     if "seed" in config:
         entropy = [*np.atleast_1d(seed), *name.encode()]
         number = np.random.default_rng(entropy).integers(2**31)

@@ -12,9 +12,9 @@ from keras_chex.graph.keras_nodes import (
     new_input,
     read_variable,
     remake,
-    trusted,
     undrawn,
 )
+from keras_chex.graph.live_functions import trusted
 from keras_chex.graph.rule import weight_of
 
 
@@ -31,7 +31,7 @@ def narrow_model(model, selection):
     Returns:
         A new functional `keras.Model`, not compiled.
     """
-    with trusted(), undrawn() as spare:
+    with trusted(model), undrawn() as spare:
         return _narrow(model, selection, spare)
 
 
@@ -179,7 +179,8 @@ def _accepted(operation, kwargs):
 
 def _holds_array(initializer):
     """Tells whether an initialiser's config has the shape of the weight."""
-    if not isinstance(initializer, dict):
-        return False
-    value = initializer.get("config", {}).get("value")
+    config = initializer.get("config") if type(initializer) is dict else None
+    if not isinstance(config, dict):
+        return False  # A function has a name there.
+    value = config.get("value")
     return value is not None and not isinstance(value, (int, float))

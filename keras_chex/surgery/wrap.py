@@ -18,9 +18,9 @@ from keras_chex.graph.keras_nodes import (
     is_plain_functional,
     new_input,
     remake,
-    trusted,
     undrawn,
 )
+from keras_chex.graph.live_functions import trusted
 from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
 
 
@@ -102,7 +102,7 @@ def _require_prunable(model, graph):
 def _copy(model):
     """A new model of the same class; weights are copied afterwards."""
     try:
-        with trusted():
+        with trusted(model):
             remakes = _clone_model if _is_plain(model) else _remake
             copy = remakes(model)
     except (TypeError, NotImplementedError, KeyError) as error:

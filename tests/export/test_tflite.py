@@ -161,6 +161,15 @@ def test_recurrent_layers_take_one_example_at_a_time(quantize, tmp_path):
     assert entry["shape_signature"].tolist() == [1, 8, 6, 1]
 
 
+def test_sizes_that_are_lost_with_an_open_batch_are_fixed(tmp_path):
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2DTranspose(4, 3, padding="same")(inputs)
+    x = keras.layers.UpSampling2D(2)(keras.layers.UpSampling2D(2)(x))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 1)(x))
+    report = export_tflite(model, tmp_path / "model.tflite")
+    assert report.batch_size == 1
+
+
 def test_a_batch_size_of_its_own_stays(tmp_path):
     report = export_tflite(recurrent_model(2), tmp_path / "model.tflite")
     assert report.batch_size == 2
