@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import keras
 
 from tests import zoo_blocks as blocks
+from tests import zoo_code as code
 from tests import zoo_layers as kinds
 from tests import zoo_operations as parts
 from tests import zoo_topologies as shapes
@@ -279,7 +280,22 @@ ROWS = {
         zero_preserving=False,
     ),
     "embedded_input": Row(parts.embedded_input, ("c1",)),
+    "comparisons_and_shifts": Row(
+        # LiteRT has no cumulated sums, nor sorting.
+        code.comparisons_and_shifts,
+        ("c1", "c2", "last"),
+        zero_preserving=False,
+    ),
     # The user's own code.
+    "code_by_element": Row(code.code_by_element, ("c1+b", "a", "last")),
+    "code_takes_channels_apart": Row(
+        code.code_takes_channels_apart, ("c1", "c2+c3", "last")
+    ),
+    "code_fixes_sizes": Row(
+        code.code_fixes_sizes,
+        ("last",),
+        {"c1": "fixes a size", "c2": "along the channels"},
+    ),
     "residual_blocks": Row(
         blocks.residual_blocks,
         ("c1+first/b", "first/a", "second/a", "second/b+second/shortcut"),

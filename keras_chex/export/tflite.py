@@ -54,10 +54,10 @@ def export_tflite(
     interpreter starts with batch 1, and `resize_tensor_input` or a signature
     runner takes any other. Recurrent layers and some decoders can be converted
     for a fixed batch size only: their file takes one example at a time, and
-    the report says so (`batch_size`). Before the file is moved to `path` it is run, on
-    batches of several sizes, and its outputs are compared with those of the
-    model. A second file, `path` with `.json` appended, says what was found,
-    and the model's FLOPs, parameters and channels.
+    the report says so (`batch_size`). Before the file is moved to `path` it is
+    run, on batches of several sizes, and its outputs are compared with those
+    of the model. A second file, `path` with `.json` appended, says what was
+    found, and the model's FLOPs, parameters and channels.
 
     Args:
         model: built `keras.Model`, plain or wrapped, with one or more inputs,

@@ -106,6 +106,12 @@ def _call_of(node):
     )
 
 
+def call_of(function, tensors):
+    """The `NodeCall` of a function of `keras.ops` on symbolic tensors."""
+    output = function(*tensors)
+    return _call_of(output._keras_history.operation._inbound_nodes[-1])
+
+
 def recorded_calls(outputs, inputs, owner):
     """Lists the calls that lead from symbolic inputs to outputs.
 
@@ -253,6 +259,11 @@ def application_layer(module, name):
 def full_precision():
     """A scope in which variables are read in their own dtype."""
     return AutocastScope(None)
+
+
+def trusted_code():
+    """A scope in which Keras runs the Python code that configs hold."""
+    return serialization_lib.SafeModeScope(safe_mode=False)
 
 
 def deserialize(config, custom_objects=None):

@@ -5,9 +5,8 @@ import itertools
 import types
 
 import keras
-from keras.src.saving import serialization_lib
 
-from keras_chex.graph.keras_nodes import all_layers
+from keras_chex.graph.keras_nodes import all_layers, trusted_code
 
 _COUNTER = itertools.count()
 
@@ -40,9 +39,8 @@ def trusted(owner):
     try:
         for name, function in known.items():
             function.__name__ = name
-        with serialization_lib.SafeModeScope(safe_mode=False):
-            with keras.saving.custom_object_scope(known):
-                yield
+        with trusted_code(), keras.saving.custom_object_scope(known):
+            yield
     finally:
         for name, function in zip(names, functions, strict=True):
             function.__name__ = name

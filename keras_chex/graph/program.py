@@ -5,71 +5,18 @@ import inspect
 
 import keras
 
+from keras_chex.graph.flattening import Flattener
 from keras_chex.graph.keras_nodes import (
     all_layers,
     functional_graph,
     input_layer,
     input_structure,
-    is_model,
     node_calls,
     output_structure,
     renewed,
 )
 from keras_chex.graph.rule import rule_for
-from keras_chex.graph.tracing import Trace, must_be_opened, trace
-
-
-@dataclasses.dataclass(frozen=True)
-class FlatCall:
-    """One call of a layer or raw operation that is not opened further.
-
-    Attributes:
-        node: its `NodeCall`.
-        path: tuple of names of the models and layers it happens in.
-        inputs: tuple of ints, numbers of the tensors that go in.
-        outputs: tuple of ints, numbers of the tensors that come out.
-        owner: the layer whose Python code makes the call; None where the graph
-            of a functional model does.
-        is_code: bool, whether Python code makes the operation itself, which
-            can then not be replaced.
-        closed: why a layer with sub-layers was not opened, or None.
-    """
-
-    node: object
-    path: tuple
-    inputs: tuple
-    outputs: tuple
-    owner: object = None
-    is_code: bool = False
-    closed: str | None = None
-
-    def fill_in(self, values):
-        """`(args, kwargs)` of the call, with tensors taken by their number."""
-        pairs = zip(self.node.inputs, self.inputs, strict=True)
-        return self.node.fill_in({id(t): values[key] for t, key in pairs})
-
-
-@dataclasses.dataclass(frozen=True)
-class Opening:
-    """A call of a layer whose code was opened, not inside of another one.
-
-    Attributes:
-        layer: the layer or model.
-        fill_in: function from new input tensors to `(args, kwargs)`.
-        inputs: tuple of ints, numbers of the tensors that go in.
-        first, last: where its calls are in the program, `last` not included.
-        models: tuple of `(functional model, numbers of its outputs)` that the
-            code calls, one per call.
-        batch: int or None, the batch size it was read with.
-    """
-
-    layer: object
-    fill_in: object
-    inputs: tuple
-    first: int
-    last: int
-    models: tuple
-    batch: int | None
+from keras_chex.graph.tracing import trace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +34,7 @@ class Program:
         tensors: list of symbolic tensors, by their number.
         opened: tuple of the layers that were opened by tracing their code.
         openings: tuple of `Opening`.
+        kept: tuple of `Kept`, in the order of execution.
     """
 
     inputs: tuple
@@ -98,7 +46,21 @@ class Program:
     tensors: list
     opened: tuple
     openings: tuple
+    kept: tuple
     by_name: bool = False
+
+    def executed(self):
+        """Yields the calls that a model makes, in inference.
+
+        Where `calls` has what the code of a layer does that only computes,
+        this has the call of the layer.
+        """
+        done = 0
+        for kept in self.kept:
+            yield from self.calls[done : kept.first]
+            yield kept.call
+            done = kept.last
+        yield from self.calls[done:]
 
 
 def read_program(model):
@@ -110,7 +72,7 @@ def read_program(model):
     functional = functional_graph(model)
     if functional is None:
         return _program_of_code(model)
-    flat = _Flattener(functional.inputs)
+    flat = Flattener(functional.inputs)
     known = {id(tensor): i for i, tensor in enumerate(functional.inputs)}
     flat.run(node_calls(functional), known, ())
     return Program(
@@ -123,6 +85,7 @@ def read_program(model):
         tensors=flat.tensors,
         opened=tuple(flat.opened.values()),
         openings=tuple(flat.openings),
+        kept=tuple(flat.kept),
     )
 
 
@@ -136,7 +99,7 @@ def _program_of_code(model):
         return read
     structure = args[0] if args else kwargs
     given = keras.tree.flatten((args, kwargs))
-    flat = _Flattener(given)
+    flat = Flattener(given)
     fill_in = _filler(args, kwargs, given)
     known = flat.open(model, read, fill_in, range(len(given)), ())
     return Program(
@@ -149,6 +112,7 @@ def _program_of_code(model):
         tensors=flat.tensors,
         opened=tuple(flat.opened.values()),
         openings=tuple(flat.openings),
+        kept=tuple(flat.kept),
         by_name=not args,
     )
 
@@ -211,14 +175,6 @@ def _input_names(structure, count):
     return tuple(f"inputs_{number}" for number in range(count))
 
 
-def flat_calls(read, layer):
-    """The calls of a `Trace`, flat; its inputs have the numbers from 0."""
-    flat = _Flattener(read.inputs)
-    known = {id(tensor): i for i, tensor in enumerate(read.inputs)}
-    flat.run(read.calls, known, (), layer, read)
-    return flat.calls
-
-
 def _filler(args, kwargs, given):
     """A function that puts other tensors into the same arguments."""
 
@@ -230,101 +186,6 @@ def _filler(args, kwargs, given):
         )
 
     return fill_in
-
-
-class _Flattener:
-    def __init__(self, inputs):
-        self.calls = []
-        self.opened = {}
-        self.openings = []
-        self.tensors = list(inputs)
-        self._models = []
-
-    def open(self, layer, read, fill_in, given, path, owner=None):
-        """Adds the calls of a layer's code."""
-        self.opened[id(layer)] = layer
-        known = _paired(read.inputs, given)
-        first, models = len(self.calls), self._models
-        if owner is None:
-            self._models = []
-        self.run(read.calls, known, path, layer, read)
-        if owner is None:
-            last, found = len(self.calls), tuple(self._models)
-            self._models = models
-            self.openings.append(
-                Opening(
-                    layer,
-                    fill_in,
-                    tuple(given),
-                    first,
-                    last,
-                    found,
-                    read.inputs[0].shape[0],
-                )
-            )
-        return known
-
-    def run(self, nodes, known, path, owner=None, trace=None):
-        """Adds calls; `known` maps symbolic tensors to their numbers."""
-        for position, node in enumerate(nodes):
-            given = tuple(known[id(tensor)] for tensor in node.inputs)
-            outputs = self._call(node, given, path, owner, trace, position)
-            for tensor, number in zip(node.outputs, outputs, strict=True):
-                known[id(tensor)] = number
-
-    def _call(self, node, given, path, owner, trace, position):
-        layer, inside = node.operation, None
-        read = trace.inner.get(position) if trace else None
-        held = trace.held if trace else ()
-        if is_model(layer) and functional_graph(layer) is not None:
-            inside = functional_graph(layer)
-            known = _paired(inside.inputs, given)
-            self.run(node_calls(inside), known, (*path, layer.name))
-            outputs = [known[id(tensor)] for tensor in inside.outputs]
-            if owner is not None:
-                self._models.append((layer, outputs))
-            return outputs
-        if must_be_opened(layer):
-            read = read or _trace_node(node)
-            if isinstance(read, Trace) and _fits(read, node):
-                inner = (*path, layer.name)
-                fill_in = _node_filler(node)
-                known = self.open(layer, read, fill_in, given, inner, owner)
-                return [known[id(tensor)] for tensor in read.outputs]
-            if isinstance(read, Trace):
-                read = "is called with masks, or other tensors than it gets"
-        count = len(self.tensors)
-        outputs = tuple(range(count, count + len(node.outputs)))
-        self.tensors += node.outputs
-        is_code = owner is not None and id(layer) not in held
-        self.calls.append(
-            FlatCall(node, path, given, outputs, owner, is_code, read)
-        )
-        return outputs
-
-
-def _paired(tensors, numbers):
-    pairs = zip(tensors, numbers, strict=True)
-    return {id(tensor): number for tensor, number in pairs}
-
-
-def _trace_node(node):
-    fresh = list(map(renewed, node.inputs))
-    return trace(node.operation, *_node_filler(node)(fresh))
-
-
-def _node_filler(node):
-    def fill_in(tensors):
-        pairs = zip(node.inputs, tensors, strict=True)
-        return node.fill_in({id(old): new for old, new in pairs})
-
-    return fill_in
-
-
-def _fits(read, node):
-    return len(read.inputs) == len(node.inputs) and len(read.outputs) == len(
-        node.outputs
-    )
 
 
 def closed_sublayers(program):

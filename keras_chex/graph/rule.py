@@ -199,6 +199,8 @@ class Rule:
     tells_shape = True
     # Whether `output_shapes` knows more than Keras does.
     completes_shapes = False
+    # Whether it computes each element from those in its place alone.
+    is_elementwise = False
     # Whether `flow` looks where the batch axis is. To other rules, it is 0.
     finds_batch = False
 

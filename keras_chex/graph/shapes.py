@@ -69,14 +69,14 @@ def _propagated(graph, given):
         )
     }
     found = {}
-    for call in program.calls:
+    for call in program.executed():
         layer = call.node.operation
         args, kwargs = call.fill_in(tensors)
         outputs = keras.tree.flatten(layer.compute_output_spec(*args, **kwargs))
         first = tuple(tensors[call.inputs[0]].shape)
-        known = rules[id(layer)].output_shapes(
-            layer, first, [tuple(x.shape) for x in outputs]
-        )
+        known = [tuple(x.shape) for x in outputs]
+        if id(layer) in rules:
+            known = rules[id(layer)].output_shapes(layer, first, known)
         outputs = [
             keras.KerasTensor(shape, x.dtype)
             for shape, x in zip(known, outputs, strict=True)

@@ -1,10 +1,9 @@
-"""Reads what layers with sub-layers do by calling them on symbolic tensors.
+"""Reads what the code of layers does by calling it on symbolic tensors.
 
 Only to learn where channels flow: what runs and trains stays the user's code.
 """
 
 import contextlib
-import dataclasses
 import inspect
 import re
 
@@ -18,44 +17,21 @@ from keras_chex.graph.keras_nodes import (
     own_weights,
     recorded_calls,
     renewed,
-    simple_attributes,
     sublayers,
     unrecorded,
 )
 from keras_chex.graph.rule import Barrier, rule_for
+from keras_chex.graph.trace import Trace, merge, only_computes
 
 # A number that no size of a network is a multiple of.
 BATCH = 97
 _BATCH_IS_FIXED = "has operations that need the batch size"
 
 
-@dataclasses.dataclass(frozen=True)
-class Trace:
-    """What one call of a layer does.
-
-    Attributes:
-        inputs: tuple of symbolic tensors.
-        calls: tuple of `NodeCall`, in the order of execution.
-        outputs: tuple of symbolic tensors.
-        inner: dict from the position in `calls` to what was read of the call
-            of another layer with sub-layers: a `Trace`, or why there is none.
-        structure: the outputs in the structure the layer returned.
-        held: frozenset of the ids of all layers that the traced layer holds;
-            others are made by its code, anew in every call.
-    """
-
-    inputs: tuple
-    calls: tuple
-    outputs: tuple
-    inner: dict
-    structure: object
-    held: frozenset
-
-
 def must_be_opened(operation):
-    """Tells whether an operation has layers of its own, and no rule for it."""
+    """Tells whether the code of an operation says more than its rule."""
     rule = rule_for(operation)
-    return (
+    return only_computes(operation) or (
         isinstance(operation, keras.layers.Layer)
         and bool(sublayers(operation))
         and (isinstance(rule, Barrier) or rule.opens(operation))
@@ -67,7 +43,7 @@ def trace(layer, args, kwargs):
     """Reads one call of a layer.
 
     Args:
-        layer: a built layer or model with sub-layers.
+        layer: a built layer or model for which `must_be_opened` is true.
         args: tuple, its arguments with symbolic tensors.
         kwargs: dict, likewise.
 
@@ -83,18 +59,20 @@ def trace(layer, args, kwargs):
                 "the number of steps in `keras.Input`"
             )
     read = _read(layer, args, kwargs)
-    if isinstance(read, str) or _has_open_sizes(read):
+    if isinstance(read, str) or _has_open_sizes(read) or _has_failed(read):
         # Code that asks for the batch size needs a number.
         known = keras.tree.map_structure(with_batch, (args, kwargs))
         again = _read(layer, *known)
         if isinstance(again, Trace):
-            read = _BATCH_IS_FIXED if _fixes_batch(again) else again
+            if not _fixes_batch(again):
+                read = again
+            elif isinstance(read, str) or _has_open_sizes(read):
+                read = _BATCH_IS_FIXED
     return read
 
 
 def _read(layer, args, kwargs):
-    modes = [record(layer, args, kwargs, mode) for mode in (False, True)]
-    return _merge(*modes)
+    return merge(*(record(layer, args, kwargs, mode) for mode in (False, True)))
 
 
 def with_batch(value):
@@ -119,8 +97,20 @@ def _has_open_sizes(read):
     )
 
 
+def _has_failed(read):
+    """Tells whether code without weights inside could not be read."""
+    return any(
+        only_computes(read.calls[position].operation)
+        if isinstance(inner, str)
+        else _has_failed(inner)
+        for position, inner in read.inner.items()
+    )
+
+
 def _fixes_batch(read):
     """Whether raw operations hold the batch size other than in a reshape."""
+    if only_computes(read.layer):
+        return False  # Nothing is made of its operations.
     return any(
         _holds_batch(node)
         for node in read.calls
@@ -276,7 +266,7 @@ class _Recorder:
             if must_be_opened(node.operation)
         }
         known = Trace(
-            tuple(inputs), calls, tuple(outputs), inner, structure, held
+            layer, tuple(inputs), calls, tuple(outputs), inner, structure, held
         )
         return keras.tree.map_structure(renewed, structure), known
 
@@ -300,68 +290,3 @@ def _reason(error):
 
 def _tensors(structure):
     return [x for x in keras.tree.flatten(structure) if is_symbolic(x)]
-
-
-def _merge(inference, training):
-    """One trace of both modes, or why they are not one."""
-    for mode in (inference, training):
-        if isinstance(mode, str):
-            return mode
-    places = [_places(mode) for mode in (inference, training)]
-    same = len(inference.calls) == len(training.calls) and all(
-        _is_same(one, other, places, inference.held)
-        for one, other in zip(inference.calls, training.calls, strict=True)
-    )
-    ends = [
-        [place[id(tensor)] for tensor in mode.outputs]
-        for mode, place in zip((inference, training), places, strict=True)
-    ]
-    if not same or ends[0] != ends[1]:
-        return "computes something else in training"
-    calls = tuple(
-        dataclasses.replace(one, ignored=_follows_mode(one, other))
-        for one, other in zip(inference.calls, training.calls, strict=True)
-    )
-    inner = {
-        position: _merge(known, training.inner[position])
-        for position, known in inference.inner.items()
-    }
-    return dataclasses.replace(inference, calls=calls, inner=inner)
-
-
-def _places(mode):
-    """Numbers all tensors of a trace."""
-    tensors = [*mode.inputs, *(t for c in mode.calls for t in c.outputs)]
-    return {id(tensor): number for number, tensor in enumerate(tensors)}
-
-
-def _is_same(one, other, places, held):
-    inputs = [
-        [place[id(tensor)] for tensor in node.inputs]
-        for node, place in zip((one, other), places, strict=True)
-    ]
-    same = _identity(one, held) == _identity(other, held)
-    return same and inputs[0] == inputs[1]
-
-
-def _identity(node, held):
-    operation = node.operation
-    if id(operation) in held:
-        return id(operation)
-    if isinstance(operation, keras.layers.Layer):
-        return type(operation), repr(_anonymous(operation.get_config()))
-    return type(operation), simple_attributes(operation)
-
-
-def _anonymous(config):
-    """A config without what numbers objects."""
-    if not isinstance(config, dict):
-        return config
-    numbers = ("name", "shared_object_id")
-    return {k: _anonymous(v) for k, v in config.items() if k not in numbers}
-
-
-def _follows_mode(one, other):
-    """Whether `training` was handed on, and not set to one value."""
-    values = [node.arguments.kwargs.get("training") for node in (one, other)]
-    return ("training",) if values == [False, True] else ()

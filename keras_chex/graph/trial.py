@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
-from keras_chex.graph.program import flat_calls
+from keras_chex.graph.flattening import flat_calls
 from keras_chex.graph.rule import rule_for
+from keras_chex.graph.trace import merge
 from keras_chex.graph.tracing import record, with_batch
 
 # After so many failures of one piece of code, all that it may fix is fixed.
@@ -74,12 +75,18 @@ class Trial:
         if opening.batch is not None:
             fresh = [with_batch(tensor) for tensor in fresh]
         args, kwargs = opening.fill_in(fresh)
-        read = record(
-            opening.layer, args, kwargs, False, _specs(opening, calls, widths)
-        )
-        if isinstance(read, str):
-            return read
-        return flat_calls(read, opening.layer)
+        reads = [
+            record(
+                opening.layer,
+                args,
+                kwargs,
+                mode,
+                _specs(opening, calls, widths),
+            )
+            for mode in opening.modes
+        ]
+        read = merge(*reads) if len(reads) > 1 else reads[0]
+        return read if isinstance(read, str) else flat_calls(read)
 
     def _after_failure(self, opening, calls, graph, owner):
         """Blames operations that may hold a size, then all of the code."""

@@ -42,7 +42,7 @@ def _narrow(model, selection, spare):
     pairs = zip(program.inputs, program.input_names, strict=True)
     tensors = {i: new_input(*pair) for i, pair in enumerate(pairs)}
     given = {id(x): tensors[i] for i, x in enumerate(program.inputs)}
-    for call in program.calls:
+    for call in program.executed():
         outputs = builder.visit(call, tensors)
         tensors.update(zip(call.outputs, outputs, strict=True))
     inputs = keras.tree.map_structure(
@@ -63,6 +63,7 @@ class _Builder:
             id(op.layer): op for op in selection.graph.operations
         }
         self.made = {}
+        self.code = {}
         self.names = set()
         self.repeats = collections.Counter(
             op.layer.name for op in selection.graph.operations
@@ -72,7 +73,10 @@ class _Builder:
         """Calls the new operation as the old one was called."""
         prefix = "".join(f"{name}_" for name in call.path)
         args, kwargs = call.fill_in(_as_called(call, tensors))
-        op = self.operations[id(call.node.operation)]
+        op = self.operations.get(id(call.node.operation))
+        if op is None:
+            new = self.kept(call.node.operation, prefix)
+            return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
         if hasattr(op.stand_in, "plain"):
             new, args = op.stand_in.plain(*args, **kwargs)
             new.name = self.unique(call.node.operation.name, prefix)
@@ -82,6 +86,16 @@ class _Builder:
             return rewritten
         new = self.new(call.node.operation, prefix)
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
+
+    def kept(self, layer, prefix):
+        """The new layer for one that is code and nothing else."""
+        if id(layer) not in self.code:
+            config = {
+                **config_of(layer),
+                "name": self.unique(layer.name, prefix),
+            }
+            self.code[id(layer)] = layer, remake(type(layer), config)
+        return self.code[id(layer)][1]
 
     def unique(self, name, prefix):
         """The name itself, or with the path before it if it repeats."""
@@ -141,6 +155,8 @@ class _Builder:
                 self._load_narrow(op, new)
             elif isinstance(new, keras.layers.Layer) and op.stand_in is None:
                 copy_state(op.inner, new)
+        for layer, new in self.code.values():
+            copy_state(layer, new)
 
     def _load_narrow(self, op, new):
         indices = {

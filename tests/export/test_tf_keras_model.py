@@ -33,10 +33,11 @@ REFUSED = {
     "padded_space_and_channels": f"{OWN_OPERATION}.*class GetItem",
     "channel_splits": f"{OWN_OPERATION}.*class Split",
     "axes_moved": f"{OWN_OPERATION}.*class Mean",
+    "comparisons_and_shifts": f"{OWN_OPERATION}.*class Greater",
     **{
         name: OWN_LAYER
         for name in ROWS
-        if name.startswith("block_") or name == "residual_blocks"
+        if name.startswith(("block_", "code_")) or name == "residual_blocks"
     },
     "subclassed": OWN_CODE,
     "subclassed_over_graph": OWN_CODE,

@@ -90,8 +90,11 @@ def test_operand_of_one_channel_is_kept_and_ties_nothing():
 
 def test_unknown_layer_freezes_by_name():
     class Mystery(layers.Layer):
+        def build(self, input_shape):
+            self.shift = self.add_weight(shape=())
+
         def call(self, inputs):
-            return inputs
+            return inputs + self.shift
 
     x = keras.Input((4, 4, 3))
     y = Mystery(name="odd")(layers.Conv2D(5, 1, name="a")(x))

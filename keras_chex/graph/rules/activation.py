@@ -1,6 +1,11 @@
 """Which activation functions leave every channel to itself."""
 
+import math
+
 import keras
+
+from keras_chex.graph.keras_nodes import recorded_calls
+from keras_chex.graph.rule import rule_for
 
 # `glu` halves the channel axis, the softmax family weighs channels against
 # each other; the rest of `keras.activations` works on each channel alone.
@@ -20,6 +25,14 @@ _KNOWN |= {
     ).split()
     if hasattr(keras.ops, name)
 }
+# Functions of other libraries that do what their name says.
+_FOREIGN = ("tensorflow", "jax", "torch")
+_FOREIGN_NAMES = set(
+    (
+        "relu relu6 sigmoid tanh elu selu gelu softplus softsign silu swish "
+        "mish leaky_relu hard_sigmoid hard_silu hard_swish hard_tanh exp"
+    ).split()
+)
 
 
 def is_channelwise(activation):
@@ -30,17 +43,49 @@ def is_channelwise(activation):
 
     Returns:
         bool. A function that is not one of Keras' own may mix channels or hold
-        constants of their number, so the answer is False.
+        constants of their number. What it does is read by calling it on a
+        symbolic tensor; the answer is False where that fails.
 
-    >>> is_channelwise(keras.activations.relu), is_channelwise(lambda x: x)
-    (True, False)
+    >>> is_channelwise(lambda x: 2 * keras.ops.tanh(x))
+    True
+    >>> is_channelwise(lambda x: x - keras.ops.mean(x, axis=-1, keepdims=True))
+    False
     """
     if activation is None:
         return True
     if isinstance(activation, keras.layers.Layer):
         known = type(activation).__module__.startswith("keras.")
         return known and not isinstance(activation, keras.layers.Softmax)
-    return activation in _KNOWN
+    if activation in _KNOWN:
+        return True
+    library = (getattr(activation, "__module__", None) or "").partition(".")[0]
+    if library in _FOREIGN:
+        return activation_name(activation) in _FOREIGN_NAMES
+    return _is_read_as_channelwise(activation)
+
+
+def _is_read_as_channelwise(function):
+    """Tells whether code computes each element from that element alone."""
+    given = keras.KerasTensor((None, 4, 5, 6))
+    try:
+        with keras.StatelessScope():
+            found = function(given)
+        calls = recorded_calls([found], [given], "activation")
+    except Exception:  # noqa: BLE001
+        # The user's code may raise anything at all.
+        return False
+    return all(
+        rule_for(call.operation).is_elementwise
+        and all(x.shape == given.shape for x in (*call.inputs, *call.outputs))
+        and all(_is_number(value) for value in call.constants)
+        for call in calls
+    )
+
+
+def _is_number(value):
+    return math.prod(getattr(value, "shape", ())) == 1 and not isinstance(
+        value, (list, tuple)
+    )
 
 
 def activation_name(activation):

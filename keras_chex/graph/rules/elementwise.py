@@ -20,7 +20,10 @@ _RAW = (
     "Celu TanhShrink HardTanh HardShrink Threshold Abs "
     "Absolute Fabs Ceil Clip Cos Cosh Exp Exp2 Expm1 Floor Log Log10 Log1p "
     "Log2 Negative Reciprocal Round Sign Sin Sinh Sqrt Square Tan Tanh Trunc "
-    "ReLU Mish NanToNum Copy Cast ConvertToTensor StopGradient Rsqrt Erf Erfinv"
+    "ReLU Mish NanToNum Copy Cast ConvertToTensor StopGradient Rsqrt Erf "
+    "Erfinv Erfc Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Cbrt Deg2rad "
+    "Rad2deg Sinc Isfinite Isinf Isnan LogicalNot ZerosLike OnesLike "
+    "SaturateCast"
 ).split()
 
 _known_raw = [op for op in map(raw_operation, _RAW) if op is not None]
@@ -28,6 +31,8 @@ _known_raw = [op for op in map(raw_operation, _RAW) if op is not None]
 
 @register_rule(*(getattr(keras.layers, name) for name in _LAYERS), *_known_raw)
 class ElementwiseRule(Rule):
+    is_elementwise = True
+
     def flow(self, call):
         return call.inputs[:1]
 

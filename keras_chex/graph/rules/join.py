@@ -9,7 +9,9 @@ from keras_chex.graph.rule import Rule, register_rule
 
 _RAW_JOINS = (
     "Multiply Divide DivideNoNan TrueDivide FloorDivide Maximum "
-    "Minimum Power Mod Arctan2 Hypot Logaddexp"
+    "Minimum Power Mod Arctan2 Hypot Logaddexp Logaddexp2 Fmax Fmin Fmod "
+    "Greater GreaterEqual Less LessEqual Equal NotEqual Isclose Heaviside "
+    "LogicalAnd LogicalOr LogicalXor Where"
 ).split()
 _known_joins = [op for op in map(raw_operation, _RAW_JOINS) if op is not None]
 _known_sums = [
@@ -35,6 +37,8 @@ class JoinRule(Rule):
     Shapes are aligned from the right. An operand with one channel is shared
     by all channels of the others: it ties nothing and must stay.
     """
+
+    is_elementwise = True
 
     def flow(self, call):
         rank = len(call.output_shapes[0])

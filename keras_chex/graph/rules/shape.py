@@ -222,24 +222,30 @@ class AxisOfOneRule(Rule):
         return [Channels(tensor.ids, kept.index(tensor.axis))]
 
 
-@register_rule(
-    *map(
-        raw_operation,
-        ("Mean", "Max", "Min", "Sum", "Prod", "Var", "Std", "Amax", "Amin"),
-    )
-)
+_REDUCTIONS = (
+    "Mean Max Min Sum Prod Var Std Amax Amin Logsumexp Median Any All Moments "
+    "Nanmax Nanmean Nanmin Nanprod Nanstd Nansum Nanvar"
+).split()
+_known_reductions = [
+    op for op in map(raw_operation, _REDUCTIONS) if op is not None
+]
+
+
+@register_rule(*_known_reductions)
 class ReduceRule(Rule):
     """A reduction over space; one over the channels is a barrier."""
 
     def flow(self, call):
         tensor, rank = call.inputs[0], len(call.input_shapes[0])
+        outputs = len(call.output_shapes)
         if not isinstance(tensor, Channels):
-            return [tensor]
-        axes = call.layer.axis
+            return [tensor] * outputs
+        is_moments = isinstance(call.layer, raw_operation("Moments"))
+        axes = call.layer.axes if is_moments else call.layer.axis
         axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
         if tensor.axis in axes:
             return call.barrier(f"'{call.name}' reduces over the channels")
         if call.layer.keepdims:
-            return [tensor]
+            return [tensor] * outputs
         gone = sum(int(axis) < tensor.axis for axis in axes)
-        return [Channels(tensor.ids, tensor.axis - gone)]
+        return [Channels(tensor.ids, tensor.axis - gone)] * outputs

@@ -158,12 +158,32 @@ class PadRule(Rule):
         return [Channels(np.concatenate(parts), tensor.axis)]
 
 
-@register_rule(raw_operation("Flip"))
-class FlipRule(Rule):
+_ALONG = "Flip Roll Cumsum Cumprod Sort Repeat".split()
+
+
+@register_rule(*map(raw_operation, _ALONG))
+class AlongAxisRule(Rule):
+    """Exchanges places along some axes; all channels alike along others."""
+
     def flow(self, call):
         tensor, rank = call.inputs[0], len(call.input_shapes[0])
         axes = call.layer.axis
         axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
         if isinstance(tensor, Channels) and tensor.axis in axes:
-            return call.barrier(f"'{call.name}' reverses the channels")
+            return call.barrier(f"'{call.name}' works along the channels")
         return [tensor]
+
+
+@register_rule(raw_operation("Tile"))
+class TileRule(Rule):
+    """Copies side by side: along the channels, each comes several times."""
+
+    def flow(self, call):
+        tensor, rank = call.inputs[0], len(call.input_shapes[0])
+        if not isinstance(tensor, Channels):
+            return [tensor]
+        repeats = np.atleast_1d(call.layer.repeats)
+        if len(repeats) > rank:
+            return call.barrier(f"'{call.name}' adds axes")
+        own = [1] * (rank - len(repeats)) + list(repeats)
+        return [Channels(np.tile(tensor.ids, own[tensor.axis]), tensor.axis)]
