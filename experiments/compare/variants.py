@@ -110,6 +110,7 @@ ABLATIONS = {
         "css_mru_fisher": {**_CSS_MRU, **_FISHER},
         "css_mru_fisher_gradual": {**_GRADUAL, **_FISHER},
         "fisher_twice": {**_FISHER, "criterion": "fisher"},
+        "fisher_blend_0.5": {**_FISHER, "blend": 0.5},
         "fisher_blend_1": {**_FISHER, "blend": 1.0},
         "fisher_floor_0.25": {**_FISHER, "floor": 0.25},
         **{
