@@ -131,8 +131,10 @@ def test_an_option_outside_its_range_is_refused(option, value):
 def test_an_option_of_scores_is_refused_for_uniform_widths(option):
     rule = f"^Argument `{option}`.*Received: {option}=0.5 and allocation="
     with pytest.raises(ValueError, match=rule):
-        keras_chex.ChexScheduler(flops=0.5, **{option: 0.5})
-    keras_chex.ChexScheduler(flops=0.5, allocation="fisher", **{option: 0.5})
+        keras_chex.ChexScheduler(
+            flops=0.5, allocation="uniform", **{option: 0.5}
+        )
+    keras_chex.ChexScheduler(flops=0.5, **{option: 0.5})
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ def _define_choices():
         "restore", "preserve", "What returns: preserve, mru, zeros, random."
     )
     flags.DEFINE_string(
-        "allocation", "uniform", "How widths are shared: uniform, fisher, ..."
+        "allocation",
+        "auto",
+        "How widths are shared: auto, uniform, fisher, ...",
     )
     flags.DEFINE_integer("min_channels", 1, "Least channels of any group.")
     flags.DEFINE_integer(

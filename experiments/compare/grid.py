@@ -87,7 +87,7 @@ TUNED = (
     *("prune_gradual", "gradual_fisher", "sampling_gradual"),
     *("css_mru_fisher", "css_mru_bn_scale", "css_mru_bn_scale_gradual"),
     *("css_mru_bn_scale_end_0.5", "css_mru_regrow_0.2"),
-    *("allocation_fisher", "end_0.5", "regrow_0.2", "regrow_0.5"),
+    *("end_0.5", "regrow_0.2", "regrow_0.5"),
     *("streams_0", "streams_0.25", "streams_0.5", "allocation_cost"),
     "fisher_blend_0.5",
 )
@@ -121,8 +121,7 @@ STUDIES = {
         "CHEX against the alternatives, sizes for a processor",
         (
             *(contender.name for contender in HEADLINE),
-            *("allocation_fisher", "css_mru_fisher", "css_mru_fisher_gradual"),
-            *("css_mru_bn_scale",),
+            *("css_mru_fisher", "css_mru_bn_scale"),
         ),
         (
             *("cifar16_some", "imagenette24", "cifar16_long"),
@@ -136,7 +135,7 @@ STUDIES = {
     ),
     "tuning": Study(
         "Variants of the method on held-out training images",
-        ("slim", "chex", "dense", *TUNED),
+        ("slim", "chex", "chex_uniform", "dense", *TUNED),
         ("cifar16_tuning", "cifar16_vgg_tuning"),
         BUDGETS,
         (0, 1),
@@ -149,7 +148,7 @@ STUDIES = {
     **{
         name: Study(
             TITLES[name],
-            ("slim", "chex", *variants),
+            ("slim", "chex", "chex_uniform", *variants),
             ("cifar16_tuning", "cifar16", "cifar16_long"),
             (0.25,),
         )

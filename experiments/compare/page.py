@@ -52,6 +52,7 @@ CONTENDERS = {
     "slim_equal_training": "the same, with as many epochs as make its training "
     "FLOPs those of CHEX",
     "chex": "CHEX with its defaults",
+    "chex_uniform": "CHEX with the same share of every group",
     "torch_pruning": "Torch-Pruning's group-L2 pruner on the same network in "
     "PyTorch: group sparsity for half of the epochs, pruned once, small for "
     "the rest",
@@ -150,7 +151,7 @@ def _setting(records, name, setting, pictures):
     for budget in study.budgets:
         lines = records.lines(study, setting, budget)
         found = {line.contender for line in lines}
-        if name in ABLATIONS and found <= {"slim", "chex"}:
+        if name in ABLATIONS and found <= {"slim", "chex", "chex_uniform"}:
             continue  # Other tables have these already.
         if any(line.records[0]["flops"] < _dense(line) for line in lines):
             tables.append(f"**{budget:.0%} of the FLOPs**\n")

@@ -19,10 +19,11 @@ STYLES = {
     "oneshot_css": ("#1f5c1b", "<"),
     "prune_early": ("#8a4fa3", "D"),
     "prune_gradual": ("#b98bc9", "d"),
+    "prune_gradual_fisher": ("#7fc8d4", "p"),
     "chex": ("#0b62a4", "*"),
+    "chex_uniform": ("#5b9bd5", "*"),
     "css_mru": ("#b5404a", "X"),
     "css_mru_fisher": ("#17a2b8", "P"),
-    "css_mru_fisher_gradual": ("#7fc8d4", "p"),
     "css_mru_bn_scale": ("#8a8a3a", "h"),
 }
 COSTS = (

@@ -25,29 +25,35 @@ class Contender:
     needs: str | None = None
 
 
-# What the paper does with the channels of a group.
-_CSS_MRU = {"criterion": "css", "restore": "mru"}
-_SCALES = {**_CSS_MRU, "allocation": "bn_scale"}
+_UNIFORM = {"allocation": "uniform"}
 _FISHER = {"allocation": "fisher"}
-_GRADUAL = {"criterion": "css", "sampling": "gradual"}
+# What the paper does with the channels of a group.
+_CSS_MRU = {**_UNIFORM, "criterion": "css", "restore": "mru"}
+_SCALES = {**_CSS_MRU, "allocation": "bn_scale"}
+_GRADUAL = {**_UNIFORM, "criterion": "css", "sampling": "gradual"}
 
 CHEX = Contender("chex", "chex")
 HEADLINE = (
     Contender("slim", "slim"),
     Contender("dense", "dense"),
     Contender("slim_equal_training", "slim", needs="chex"),
-    Contender("oneshot_l1", "oneshot", {"criterion": "l1"}),
-    Contender("oneshot_bn_scale", "oneshot", {"criterion": "bn_scale"}),
-    Contender("oneshot_css", "oneshot", {"criterion": "css"}),
+    Contender("oneshot_l1", "oneshot", {**_UNIFORM, "criterion": "l1"}),
+    Contender(
+        "oneshot_bn_scale", "oneshot", {**_UNIFORM, "criterion": "bn_scale"}
+    ),
+    Contender("oneshot_css", "oneshot", {**_UNIFORM, "criterion": "css"}),
+    Contender("oneshot_fisher", "oneshot", {**_FISHER, "criterion": "fisher"}),
     # Cut to the budget by the first exploration step, and nothing returns.
     Contender(
         "prune_early",
         "chex",
         {"initial": "dense", "sampling": "none", "regrow": 0.0},
     ),
-    # The widths of CHEX over time, and nothing returns.
+    # As slowly as CHEX, and nothing returns.
     Contender("prune_gradual", "chex", _GRADUAL),
+    Contender("prune_gradual_fisher", "chex", {**_GRADUAL, **_FISHER}),
     CHEX,
+    Contender("chex_uniform", "chex", _UNIFORM),
     Contender("css_mru", "chex", _CSS_MRU),
     # For reference: it is no faster than the dense network.
     Contender("magnitude", "magnitude"),
@@ -55,8 +61,8 @@ HEADLINE = (
     Contender("torch_pruning", "torch_pruning"),
 )
 
-# Each entry departs from the default in what it says; `chex` is the default.
-ABLATIONS = {
+# Each entry departs from `chex_uniform` in what it says.
+_VARIANTS = {
     # In the order of the paper, and then what we changed.
     "steps": {
         "early_prune_css": {
@@ -102,13 +108,11 @@ ABLATIONS = {
     "allocation": {
         "allocation_bn_scale": {"allocation": "bn_scale"},
         "allocation_raw": {"allocation": "bn_scale_raw"},
-        "allocation_fisher": _FISHER,
         "allocation_cost": {"allocation": "cost"},
         "css_mru_bn_scale": _SCALES,
         "css_mru_bn_scale_gradual": {**_GRADUAL, "allocation": "bn_scale"},
         "css_mru_bn_scale_end_0.5": {**_SCALES, "end": 0.5},
         "css_mru_fisher": {**_CSS_MRU, **_FISHER},
-        "css_mru_fisher_gradual": {**_GRADUAL, **_FISHER},
         "fisher_twice": {**_FISHER, "criterion": "fisher"},
         "fisher_blend_0.5": {**_FISHER, "blend": 0.5},
         "fisher_blend_1": {**_FISHER, "blend": 1.0},
@@ -138,6 +142,10 @@ ABLATIONS = {
         "end_0.33_regrow_0.2": {"end": 0.33, "regrow": 0.2},
         "css_mru_regrow_0.2": {**_CSS_MRU, "regrow": 0.2},
     },
+}
+ABLATIONS = {
+    study: {name: {**_UNIFORM, **options} for name, options in group.items()}
+    for study, group in _VARIANTS.items()
 }
 SCRATCH = Contender("chex_widths_scratch", "scratch", needs="chex")
 ONESHOT = tuple(

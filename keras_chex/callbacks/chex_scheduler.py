@@ -45,12 +45,12 @@ class ChexScheduler(keras.callbacks.Callback):
             (most recently used), but what takes them starts at zero, so that
             the network goes on computing what it did; `"mru"`, all as they
             were (the paper's); `"zeros"` or `"random"`.
-        allocation: how widths are shared between groups: `"uniform"`, the
-            same share of every group; `"fisher"`, by the squared gradients
-            that the optimizer remembers (momentum or second moments), over
-            what a channel costs: as accurate with fewer parameters;
-            `"cost"`, layers that cost more than others narrow more, and what
-            costs next to nothing stays whole;
+        allocation: how widths are shared between groups: `"fisher"`, by the
+            squared gradients that the optimizer remembers (momentum or second
+            moments), over what a channel costs; `"uniform"`, the same share
+            of every group; `"auto"`, the first where the optimizer remembers
+            gradients, else the second; `"cost"`, layers that cost more than
+            others narrow more, and what costs next to nothing stays whole;
             `"bn_scale"` or `"bn_scale_raw"`, by the scales of
             BatchNormalization (the paper's letter).
         min_channels: int, no group gets narrower; or a dict from names or
@@ -140,7 +140,7 @@ class ChexScheduler(keras.callbacks.Callback):
         criterion="css_consumers",
         sampling="importance",
         restore="preserve",
-        allocation="uniform",
+        allocation="auto",
         min_channels=1,
         round_to="auto",
         exclude=(),

@@ -10,11 +10,12 @@ from keras_chex.algorithms.schedules import regrow_fraction
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.analysis.summary import share
 from keras_chex.callbacks.budget import make_budget
+from keras_chex.callbacks.options import AUTO
 from keras_chex.callbacks.plan import make_plan
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.exclusion import excluded_names, find_scope
 from keras_chex.layers.active import read_active, require_wrapped, write_active
-from keras_chex.layers.fisher import unit_information
+from keras_chex.layers.fisher import remembers_gradients, unit_information
 from keras_chex.layers.group_arrays import read_groups
 from keras_chex.layers.wrapped_model import wrappers
 
@@ -31,6 +32,7 @@ class StepReport:
     regrown: int
     kind: str
     seconds: float
+    remark: str = ""
 
     def __str__(self):
         name = "channels" if self.kind == "sparsity" else self.kind
@@ -38,7 +40,7 @@ class StepReport:
             f"{share(self.before, 1)} -> {share(self.allocated, 1)} pruned -> "
             f"{share(self.after, 1)} of the dense {name}, {self.active} of "
             f"{self.total} units active, {self.regrown} regrown "
-            f"({self.seconds:.1f} s)"
+            f"({self.seconds:.1f} s){self.remark}"
         )
 
 
@@ -164,19 +166,19 @@ class Explorer:
         """
         started = time.perf_counter()
         options, progress = self.options, time_now / clock.end
+        allocation, remark = self._allocation()
+        reads = "fisher" in (allocation, options.criterion)
         last = time_now == clock.end
         fraction = regrow_fraction(progress, options.regrow, options.schedule)
         result = explore(
-            self._arrays(
-                self.model.optimizer if options.asks_for_fisher else None
-            ),
+            self._arrays(self.model.optimizer if reads else None),
             self.budget.cost,
             self.budget.limit,
             regrow_fraction=0.0 if last else fraction,
             criterion=options.criterion,
             sampling=options.sampling,
             form=options.probability,
-            allocation=options.allocation,
+            allocation=allocation,
             blend=progress if options.blend is None else options.blend,
             floor=options.floor,
             round_to=self.budget.round_to,
@@ -194,6 +196,19 @@ class Explorer:
             int(sum(mask.sum() for mask in result.regrown)),
             self.budget.kind,
             time.perf_counter() - started,
+            remark,
+        )
+
+    def _allocation(self):
+        """How widths are shared in a step, and a remark for its report."""
+        if self.options.allocation != AUTO:
+            return self.options.allocation, ""
+        optimizer = self.model.optimizer
+        if remembers_gradients(self.graph, optimizer):
+            return "fisher", ""
+        return "uniform", (
+            f"; uniform widths, as {type(optimizer).__name__} remembers no "
+            "gradients"
         )
 
     def costs(self):

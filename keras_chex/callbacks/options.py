@@ -15,6 +15,8 @@ from keras_chex.callbacks.clock import UNITS
 from keras_chex.layers.restore import RESTORES
 
 INITIALS = ("uniform", "dense")
+# Fisher information where the optimizer has some to tell, else uniform.
+AUTO = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Options:
         self._one_of("sampling", SAMPLINGS)
         self._one_of("probability", FORMS)
         self._one_of("restore", RESTORES)
-        self._one_of("allocation", ALLOCATIONS)
+        self._one_of("allocation", (AUTO, *ALLOCATIONS))
         self._one_of("initial", INITIALS)
         if not callable(self.schedule):
             self._one_of("schedule", tuple(SCHEDULES))
@@ -74,7 +76,7 @@ class Options:
 
     @property
     def asks_for_fisher(self):
-        """Bool: whether something is decided by Fisher information."""
+        """Bool: whether there is no going on without Fisher information."""
         return "fisher" in (self.allocation, self.criterion)
 
     def unused(self):
@@ -95,8 +97,8 @@ class Options:
                     raise ValueError(
                         f"Argument `{name}` says how far widths depart from "
                         "uniform ones, and so needs an allocation by scores. "
-                        "Add `allocation='fisher'` or 'bn_scale', or leave it "
-                        f"out. Received: {name}={getattr(self, name)!r} and "
+                        "Leave out one of the two, or name another allocation. "
+                        f"Received: {name}={getattr(self, name)!r} and "
                         "allocation='uniform'"
                     )
 

@@ -12,6 +12,26 @@ from keras_chex.graph.keras_training import (
 from keras_chex.graph.rule import weight_of
 
 
+def remembers_gradients(graph, optimizer):
+    """Tells whether `unit_information` finds any for groups that can shrink.
+
+    Args:
+        graph: the `ChannelGraph` of a wrapped model.
+        optimizer: a Keras optimizer.
+    """
+    free = [n for n, group in enumerate(graph.groups) if group.frozen is None]
+    return any(
+        np.isin(graph.group_of[graph.unit_of[ids]], free).any()
+        for op in graph.operations
+        if op.rule.is_wrapper
+        and any(
+            _squared_gradient(optimizer, weight_of(op.inner, name)) is not None
+            for name in op.weights
+        )
+        for ids in op.sides.values()
+    )
+
+
 def unit_information(graph, optimizer):
     """How much the loss depends on every unit.
 

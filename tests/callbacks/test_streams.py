@@ -46,7 +46,7 @@ def test_streams_are_where_layers_add_up(outputs_of, expected):
 @pytest.mark.parametrize("share, stem, inner", [(1.0, 11, 16), (0.0, 16, 11)])
 def test_streams_narrow_as_far_as_they_are_told(share, stem, inner):
     model = prepared()
-    chosen = scheduler(streams=share, round_to=1)
+    chosen = scheduler(streams=share, round_to=1, allocation="uniform")
     fit(model, chosen, epochs=4)
     widths = chosen.history[-1]["widths"]
     costs = keras_chex.summary(model)

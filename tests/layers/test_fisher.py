@@ -6,7 +6,7 @@ import keras_chex
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.keras_nodes import read_variable
 from keras_chex.layers.active import read_active
-from keras_chex.layers.fisher import unit_information
+from keras_chex.layers.fisher import remembers_gradients, unit_information
 from tests.zoo import ROWS
 
 NAMES = [
@@ -188,3 +188,60 @@ def test_the_criterion_keeps_the_units_of_most_information():
     assert scheduler.step()
     active = read_active(read_channels(model))["hidden"]
     np.testing.assert_array_equal(np.flatnonzero(active), best)
+
+
+def explored_widths(optimizer, **options):
+    """Widths after one exploration step of a network made anew."""
+    keras.utils.set_random_seed(0)
+    model = keras_chex.wrap(
+        keras.Sequential(
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(12, name="hidden"),
+                keras.layers.Dense(12, name="second"),
+                keras.layers.Dense(2, name="logits"),
+            ]
+        )
+    )
+    model.compile(optimizer, "mse")
+    optimizer.build(model.trainable_variables)
+    for slot in getattr(optimizer, "momentums", None) or []:
+        # Nothing is to be lost in the second layer.
+        rows = np.arange(len(np.atleast_1d(slot))) < 3
+        slot.assign(slot + rows.reshape(-1, *[1] * (len(slot.shape) - 1)))
+    scheduler = keras_chex.ChexScheduler(
+        **{"flops": 0.5, "interval": 1, "end": 1, "initial": "dense"},
+        **{"sampling": "none", "round_to": 1, **options},
+    )
+    scheduler.start(model, epochs=2, steps_per_epoch=1)
+    optimizer.iterations.assign(1)
+    assert scheduler.step()
+    return scheduler.history[-1]["widths"]
+
+
+def test_automatic_widths_follow_what_the_optimizer_remembers(capsys):
+    found = explored_widths(keras.optimizers.SGD(0.1, momentum=0.9))
+    assert "remembers no" not in capsys.readouterr().out
+    expected = explored_widths(
+        keras.optimizers.SGD(0.1, momentum=0.9), allocation="fisher"
+    )
+    uniform = explored_widths(keras.optimizers.SGD(0.1), allocation="uniform")
+    assert found == expected != uniform
+
+
+def test_automatic_widths_are_uniform_without_memory(capsys):
+    found = explored_widths(keras.optimizers.SGD(0.1))
+    said = capsys.readouterr().out
+    assert "; uniform widths, as SGD remembers no gradients" in said
+    assert found == explored_widths(
+        keras.optimizers.SGD(0.1), allocation="uniform"
+    )
+
+
+def test_memory_of_groups_that_cannot_shrink_does_not_count():
+    model = two_layers(keras.optimizers.Adam(0.1))
+    graph = read_channels(model)
+    assert remembers_gradients(graph, model.optimizer)
+    excluded = read_channels(model, ["hidden"])
+    assert not remembers_gradients(excluded, model.optimizer)
+    assert not remembers_gradients(graph, keras.optimizers.SGD(0.1))

@@ -153,7 +153,9 @@ def test_records_of_an_ablation_alone_are_shown(tmp_path):
     (tmp_path / f"{cell.name}.json").write_text(json.dumps(record))
     text = page.render_page(Records(tmp_path), {}, "records")
     assert f"## {study.title}" in text
-    assert "| end_0.5 | exploration with `end=0.5` |" in text
+    assert (
+        "| end_0.5 | exploration with `allocation=uniform`, `end=0.5` |" in text
+    )
     assert "| end_0.5 | 1 | 36 | 50.00% | - |" in text
 
 
