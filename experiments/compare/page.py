@@ -34,7 +34,8 @@ units of the common standard deviation, the root mean square of both |
 active at the time, as a share of what the dense network takes in as many \
 epochs as the setting has |
 | time to dense, to slim | wall time of training without evaluation, as a \
-ratio, where both ran on equal machines and not several at once; in brackets \
+ratio, over the seeds where both ran on equal machines and not several at \
+once; in brackets \
 seconds of processor cores. Other programs on the machine disturb wall time |
 """
 
@@ -117,16 +118,17 @@ def _verdicts(records):
             for budget in study.budgets:
                 lines = records.lines(study, setting, budget)
                 found = {line.contender: line for line in lines}
-                if {"slim", "chex"} <= found.keys():
+                if "slim" in found and {"chex", "chex_uniform"} & found.keys():
                     yield _verdict(setting, budget, found)
 
 
 def _verdict(setting, budget, found):
-    slim, chex = found["slim"], found["chex"]
+    slim = found["slim"]
+    chex = found.get("chex") or found["chex_uniform"]
     others = [
         line
         for name, line in found.items()
-        if name not in ("slim", "chex", *NO_ALTERNATIVE)
+        if name not in ("slim", chex.contender, *NO_ALTERNATIVE)
         and line.accuracy > slim.accuracy
     ]
     best = max(others, key=lambda line: line.accuracy, default=None)
@@ -137,7 +139,7 @@ def _verdict(setting, budget, found):
         f"{len(slim.records)}, {len(chex.records)}",
         "-" if dense is None else _accuracy(dense),
         _accuracy(slim),
-        _accuracy(chex),
+        _accuracy(chex) + ("" if "chex" in found else ", uniform widths"),
         _difference(chex, slim),
         f"{chex.share('train_flops', 'dense_train_flops'):.2f}",
         "-" if best is None else f"{best.contender}, {_accuracy(best)}",

@@ -32,7 +32,7 @@ COSTS = (
         "training FLOPs / dense",
         lambda line: line.share("train_flops", "dense_train_flops"),
     ),
-    ("seconds of training", lambda line: line.mean("seconds")),
+    ("seconds of training", lambda line: line.seconds),
 )
 WITHOUT_TIME = COSTS[:2]
 
@@ -83,7 +83,7 @@ def _draw(records, name, study, setting, parent):
 def plot_costs(lines, path, title):
     """Draws accuracies over FLOPs, training FLOPs and wall time.
 
-    Wall time is left out where runs were made beside others.
+    Wall time is left out for runs that were made beside others.
 
     Args:
         lines: list of `statistics.Line`, of all budgets; points of the same
@@ -92,7 +92,8 @@ def plot_costs(lines, path, title):
         title: string.
     """
     figure = Figure(figsize=(12, 4.6), layout="constrained", dpi=130)
-    costs = COSTS if all(line.alone for line in lines) else WITHOUT_TIME
+    timed = any(line.seconds is not None for line in lines)
+    costs = COSTS if timed else WITHOUT_TIME
     panels = figure.subplots(1, len(costs), sharey=True)
     names = list(dict.fromkeys(line.contender for line in lines))
     for axes, (label, cost) in zip(panels, costs, strict=True):
@@ -100,8 +101,10 @@ def plot_costs(lines, path, title):
             points = sorted(
                 (cost(line), line.accuracy, line.spread or 0.0)
                 for line in lines
-                if line.contender == name
+                if line.contender == name and cost(line) is not None
             )
+            if not points:
+                continue
             x, y, spreads = zip(*points, strict=True)
             colour, marker = STYLES.get(name, ("black", "x"))
             axes.errorbar(

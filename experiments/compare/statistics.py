@@ -32,10 +32,10 @@ class Line:
         return statistics.stdev(r["accuracy"] for r in self.records)
 
     @property
-    def alone(self):
-        """Whether nothing else trained on the machine, in any of the runs."""
-        # Records of before it was asked come from processor cores of their own.
-        return all(record.get("alone", True) for record in self.records)
+    def seconds(self):
+        """Mean time of the runs beside which nothing else trained, or None."""
+        times = [r["seconds"] for r in self.records if _is_alone(r)]
+        return statistics.fmean(times) if times else None
 
     def mean(self, key):
         return statistics.fmean(record[key] for record in self.records)
@@ -84,14 +84,20 @@ class Line:
             record[key] / theirs[record["seed"]][key]
             for record in self.records
             if record["seed"] in theirs
+            and _is_alone(record)
+            and _is_alone(theirs[record["seed"]])
             and _place(record) == _place(theirs[record["seed"]])
         ]
-        comparable = ratios and self.alone and other.alone
-        return statistics.fmean(ratios) if comparable else None
+        return statistics.fmean(ratios) if ratios else None
 
 
 def _place(record):
     return record["hardware"], record["software"]
+
+
+def _is_alone(record):
+    # Records of before it was asked come from processor cores of their own.
+    return record.get("alone", True)
 
 
 class Records:
