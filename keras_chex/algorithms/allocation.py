@@ -58,7 +58,8 @@ def allocate(
             `WidthGrid`.
         blend: float in [0, 1]; 0 gives uniform widths, 1 those of the scores.
         floor: float in [0, 1], no group falls below this share of its
-            uniform width. `None`: its entry of `DEFAULT_FLOORS`, or 0.
+            uniform width, rounded down to an allowed one. `None`: its entry
+            of `DEFAULT_FLOORS`, or 0.
         tolerance: float; the search ends within this share of the limit.
         kinds: list of strings, see `unit_priorities`.
 

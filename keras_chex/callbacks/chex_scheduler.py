@@ -73,8 +73,9 @@ class ChexScheduler(keras.callbacks.Callback):
         blend: float, how far widths follow the scores of an allocation other
             than `"uniform"`: 0 is uniform widths, 1 the scores alone. `None`
             follows them more as time goes on, fully at `end`.
-        floor: float, no group falls below this share of its uniform width in
-            such an allocation; `None` for its default, 0.5 or none.
+        floor: float, no group falls below this share of its uniform width,
+            rounded down to a multiple of `round_to`, in such an allocation;
+            `None` for its default, 0.5 or none.
         input_shape: shape of one example, for a model that takes any size.
         max_channels: int or dict as `min_channels`: no group gets wider.
         initial: what training starts with: `"uniform"`, the same share of
