@@ -197,7 +197,6 @@ def _efficientnet(block_types):
             stackwise_block_types=block_types,
             width_coefficient=1.0,
             depth_coefficient=1.0,
-            num_features=160,
             input_shape=(64, 64, 3),
         )
     )

@@ -72,6 +72,8 @@ def _draw(records, name, study, setting, parent):
     yield "Accuracy against what it costs", path
     for budget in study.budgets:
         line = lines.get(("chex", budget))
+        if line is None:
+            line = lines.get(("chex_uniform", budget))
         if line is not None:
             title = f"CHEX at {budget:.0%}: widths over time, seed "
             title += str(line.records[0]["seed"])
