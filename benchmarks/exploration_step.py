@@ -1,9 +1,8 @@
 """Times one exploration step on ResNet-50, phase by phase.
 
 The model is `keras.applications.ResNet50` on 224 x 224 images, untrained, with
-BatchNormalization scales scattered around 1 as after some epochs, in the middle
-of a run to `--flops`. Expect less than three seconds a step on two cores. One
-minute in all:
+a momentum drawn at random, in the middle of a run to `--flops`. Expect less
+than three seconds a step on two cores. One minute in all:
 
     python -m benchmarks.exploration_step --flops=0.5
 
@@ -43,14 +42,19 @@ flags.DEFINE_string("output", "runs/exploration_step.json", "JSON to write.")
 
 
 def build_model():
-    """ResNet-50 whose BatchNormalization scales are no longer all equal."""
+    """ResNet-50 for images of the chosen size."""
     size = (FLAGS.image_size, FLAGS.image_size, 3)
-    model = keras.applications.ResNet50(weights=None, input_shape=size)
+    return keras.applications.ResNet50(weights=None, input_shape=size)
+
+
+def compile_as_trained(model):
+    """Gives the model an optimizer that remembers gradients."""
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(optimizer)
+    optimizer.build(model.trainable_variables)
     rng = np.random.default_rng(0)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.gamma.assign(rng.normal(1.0, 0.05, layer.gamma.shape))
-    return model
+    for slot in optimizer.momentums:
+        slot.assign(rng.normal(0.0, 0.01, slot.shape))
 
 
 def step_by_phases(explorer, phases, progress, seed):
@@ -66,21 +70,26 @@ def step_by_phases(explorer, phases, progress, seed):
         graph,
         active,
         bounds,
+        explorer.model.optimizer,
         consumers=FLAGS.criterion == "css_consumers",
     )
-    scales = [np.where(group.active, group.scale, 0.0) for group in arrays]
+    information = [
+        np.where(group.active, group.fisher, 0.0) for group in arrays
+    ]
     phases.time(
         "allocate widths",
         allocate,
-        scales,
+        information,
         budget.sizes,
         budget.cost,
         budget.limit,
+        allocation="fisher",
         min_widths=budget.min_widths,
         round_to=FLAGS.round_to,
         blend=progress,
     )
     options = {
+        "allocation": "fisher",
         "criterion": FLAGS.criterion,
         "blend": progress,
         "round_to": FLAGS.round_to,
@@ -131,6 +140,7 @@ def main(argv):
     phases = Phases()
     plain = build_model()
     model = phases.time("wrap, once", keras_chex.wrap, plain)
+    compile_as_trained(model)
     scheduler = keras_chex.ChexScheduler(
         flops=FLAGS.flops,
         criterion=FLAGS.criterion,
