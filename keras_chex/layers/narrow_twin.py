@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import full_precision, without_values
-from keras_chex.graph.live_functions import trusted
 from keras_chex.graph.rule import weight_of
 from keras_chex.layers.gather import gather
 

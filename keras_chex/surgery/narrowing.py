@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_chex.graph.copies import copy_state
+from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
     config_of,
     new_input,
@@ -14,7 +15,6 @@ from keras_chex.graph.keras_nodes import (
     remake,
     undrawn,
 )
-from keras_chex.graph.live_functions import trusted
 from keras_chex.graph.rule import weight_of
 
 

@@ -11,6 +11,7 @@ from keras_chex.graph.copies import (
     rename_layers,
 )
 from keras_chex.graph.exclusion import excluded_names
+from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
     config_of,
     input_structure,
@@ -20,7 +21,6 @@ from keras_chex.graph.keras_nodes import (
     remake,
     undrawn,
 )
-from keras_chex.graph.live_functions import trusted
 from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
 
 

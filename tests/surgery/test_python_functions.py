@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 import keras_chex
-from keras_chex.graph.live_functions import trusted
+from keras_chex.graph.keras_functions import trusted
 from tests.checks import as_numpy, random_active
 from tests.zoo_blocks import registered
 
