@@ -72,7 +72,8 @@ JAX ?= jax
 # backend (algorithms, the sources) or are of programs for TensorFlow.
 CORE_TESTS := $(addprefix tests/,analysis backends callbacks export graph \
   layers surgery test_api.py test_bad_input.py test_serialization.py \
-  test_stale_traces.py test_zoo.py)
+  test_stale_traces.py test_zoo.py experiments/test_array_feed.py \
+  experiments/test_scanned_feed.py)
 
 # Most of the time on JAX goes into compiling small networks that run once.
 test-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS = 1

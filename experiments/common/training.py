@@ -80,7 +80,8 @@ def fit(model, data, length, directory, callbacks=(), backup_every=1):
     Args:
         model: a compiled `keras.Model`.
         data: function from the epoch to begin with to arguments of `fit`:
-            endless batches and validation data.
+            endless batches and validation data; `steps_per_epoch` too, where
+            what it yields are not single batches.
         length: two ints, epochs and the steps in each.
         directory: as for `train`, like the arguments after it.
         callbacks: likewise.
@@ -96,8 +97,7 @@ def fit(model, data, length, directory, callbacks=(), backup_every=1):
     stopwatch = Stopwatch()
     if first_epoch < epochs:
         model.fit(
-            **data(first_epoch),
-            steps_per_epoch=steps,
+            **{"steps_per_epoch": steps, **data(first_epoch)},
             epochs=epochs,
             initial_epoch=first_epoch,
             callbacks=[

@@ -52,6 +52,12 @@ flags.DEFINE_bool(
     "Whether nothing else trains on this machine. Its times are left out of "
     "the pages otherwise.",
 )
+flags.DEFINE_bool(
+    "compiled_epochs",
+    False,
+    "With KERAS_BACKEND=jax: a whole epoch is one compiled loop, so that small "
+    "networks need not wait for Python between two steps on a GPU.",
+)
 flags.DEFINE_string(
     "records", None, "Where records are written. --workdir/records if not set."
 )
@@ -67,7 +73,11 @@ def main(argv):
     if FLAGS.dry_run:
         show(cells, places)
         return
-    train = functools.partial(train_in_process, alone=FLAGS.alone)
+    train = functools.partial(
+        train_in_process,
+        alone=FLAGS.alone,
+        compiled_epochs=FLAGS.compiled_epochs,
+    )
     left = run_all(cells, places, train)
     for cell in left:
         print(f"{cell.name}: {state(cell, places)}")

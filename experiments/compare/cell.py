@@ -14,6 +14,7 @@ from ..common.array_feed import array_feed
 from ..common.datasets import steps_per_epoch
 from ..common.recipe import Recipe
 from ..common.run_directory import open_run, read_json, write_json, write_text
+from ..common.scanned_feed import scanned_feed
 from ..common.software import hardware, software
 from ..common.training import ChannelLog, ProgressLine, Stopwatch, train
 from .contenders import images_per_epoch, prepare
@@ -22,7 +23,7 @@ from .locks import locked
 from .magnitude import parameters_left
 
 
-def run_cell(cell, places, alone=True):
+def run_cell(cell, places, alone=True, compiled_epochs=False):
     """Trains a cell from wherever it was interrupted.
 
     Args:
@@ -30,6 +31,8 @@ def run_cell(cell, places, alone=True):
         places: `Places`.
         alone: bool, whether nothing else trains on the machine, so that times
             can be compared; it stands in the record.
+        compiled_epochs: bool, a whole epoch is one compiled loop: see
+            `scanned_feed`. It stands in the record where it is so.
 
     Returns:
         Dict, the record; also in `places.record(cell)`.
@@ -40,7 +43,10 @@ def run_cell(cell, places, alone=True):
     with locked(places.lock(cell)):
         record = read_json(places.record(cell))
         if record is None:
-            record = {**_train(cell, places), "alone": alone}
+            feed = scanned_feed if compiled_epochs else array_feed
+            record = {**_train(cell, places, feed), "alone": alone}
+            if compiled_epochs:
+                record["compiled_epochs"] = True
             write_text(places.record(cell), dump(record))
             shutil.rmtree(places.folder(cell) / "backup", ignore_errors=True)
     return record
@@ -62,7 +68,7 @@ def dump(record):
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _train(cell, places):
+def _train(cell, places, feed):
     setting = cell.setting
     folder = open_run(places.folder(cell), settings_of(cell))
     images = load_images(setting, places.data())
@@ -93,7 +99,7 @@ def _train(cell, places):
             *(cores, *exploring, *entry.callbacks, costs),
             ProgressLine(cell.name),
         ],
-        feed=array_feed,
+        feed=feed,
     )
     return _record(cell, images, entry, rows, where)
 

@@ -98,7 +98,7 @@ def run_all(cells, places, train):
     return left
 
 
-def train_in_process(cell, places, alone=True):
+def train_in_process(cell, places, **options):
     """Trains a cell in a new process.
 
     TensorFlow keeps memory of every function it ever traced, and CHEX traces
@@ -107,7 +107,7 @@ def train_in_process(cell, places, alone=True):
     Args:
         cell: a `grid.Cell`.
         places: `places.Places`.
-        alone: as for `cell.run_cell`.
+        **options: further arguments of `cell.run_cell`.
 
     Returns:
         Bool: whether it was trained here.
@@ -117,7 +117,7 @@ def train_in_process(cell, places, alone=True):
     """
     context = multiprocessing.get_context("spawn")
     process = context.Process(
-        target=_target, args=(cell, places, alone), daemon=True
+        target=_target, args=(cell, places, options), daemon=True
     )
     process.start()
     process.join()
@@ -135,12 +135,12 @@ def _end_with_parent():
     os._exit(1)
 
 
-def _target(cell, places, alone):
+def _target(cell, places, options):
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Not before now: the process that waits needs no backend of Keras.
     from .cell import run_cell
 
     try:
-        run_cell(cell, places, alone)
+        run_cell(cell, places, **options)
     except Busy:
         sys.exit(BUSY)
