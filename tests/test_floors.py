@@ -27,7 +27,8 @@ FLOORS = {
 LOADED = {"absl", "keras", "keras_chex", "numpy", "scipy"}
 LOADED_BY_ALGORITHMS = {"keras_chex", "numpy", "scipy"}
 KERAS_INTERNALS = {
-    PACKAGE / "graph" / name for name in ("keras_nodes.py", "keras_swap.py")
+    PACKAGE / "graph" / name
+    for name in ("keras_nodes.py", "keras_random.py", "keras_swap.py")
 }
 
 MAX_LINES = 400

@@ -15,6 +15,7 @@ from keras_chex.export.verification import (
     full_float32,
     input_batches,
     named_outputs,
+    require_repeatable,
 )
 from keras_chex.graph.keras_nodes import all_layers, input_structure
 
@@ -47,8 +48,9 @@ def export_onnx(model, path, opset_version=None, representative_data=None):
         ImportError: If `onnx`, `onnxruntime` or `tf2onnx` is not installed.
         TypeError: If `model` is not a Keras 3 model or `path` is not a path.
         ValueError: If `model` is not built or does not compute in float32,
-            `path` cannot be written, `opset_version` is no positive integer
-            or `representative_data` does not fit.
+            `path` cannot be written, `opset_version` is no positive integer,
+            `representative_data` does not fit, or `model` draws random
+            numbers in inference.
         RuntimeError: If Keras does not run on TensorFlow, the exporter lacks
             an operation, or the written file does not compute what the model
             computes.
@@ -130,6 +132,8 @@ def _batches(model, representative_data):
     names = [spec.name for spec in tf.nest.flatten(specs)]
     pairs = []
     for batch in input_batches(specs, representative_data):
+        if not pairs:
+            require_repeatable(model, batch, "ONNX file")
         with full_float32():
             outputs = model(*batch, training=False)
         expected = named_outputs(outputs)

@@ -12,6 +12,8 @@ from keras_chex.export.examples import (
 
 # Below this, outputs are as good as zero and their differences are noise.
 SMALLEST_OUTPUT = 1e-3
+# Random numbers change outputs by more, as a share of the largest one.
+REPEATABLE = 1e-4
 
 
 def input_batches(specs, representative_data=None):
@@ -58,6 +60,34 @@ def named_outputs(outputs):
     if not isinstance(outputs, list | tuple):
         outputs = [outputs]
     return {f"output_{i}": np.asarray(value) for i, value in enumerate(outputs)}
+
+
+def require_repeatable(model, batch, what):
+    """Raises where a model draws random numbers in inference.
+
+    Converters take the first numbers for constants.
+
+    Args:
+        model: a model that is called with `training=False`.
+        batch: sequence of its arguments.
+        what: str, the thing that is written, for the message.
+
+    Raises:
+        ValueError: If outputs differ between two calls on the same batch.
+    """
+    one, other = (
+        named_outputs(model(*batch, training=False)) for _ in range(2)
+    )
+    found = Differences(what)
+    found.add(one, other)
+    if found.relative > REPEATABLE:
+        raise ValueError(
+            "Argument `model` must give the same outputs whenever it is "
+            f"called on the same input. Received: '{model.name}', which draws "
+            f"random numbers in inference, where this {what} would repeat the "
+            "first ones for ever. Leave the layer that draws them out of what "
+            "is exported, or write a SavedModel with `export_saved_model`"
+        )
 
 
 def check_same_outputs(expected, received, tolerance, what):

@@ -20,6 +20,7 @@ from keras_chex.graph.keras_nodes import (
     sublayers,
     unrecorded,
 )
+from keras_chex.graph.keras_random import symbolic_dropout
 from keras_chex.graph.rule import Barrier, rule_for
 from keras_chex.graph.trace import Trace, merge, only_computes
 
@@ -150,7 +151,11 @@ def record(layer, args, kwargs, training, specs=()):
     """
     recorder = _Recorder()
     kwargs = {**kwargs, "training": training}
-    with unrecorded(layer), _patched(all_layers(layer), recorder, specs):
+    with (
+        unrecorded(layer),
+        symbolic_dropout(),
+        _patched(all_layers(layer), recorder, specs),
+    ):
         try:
             outputs = layer(*args, **kwargs)
         except Exception as error:  # noqa: BLE001

@@ -15,6 +15,7 @@ from keras_chex.graph.keras_nodes import (
     remake,
     undrawn,
 )
+from keras_chex.graph.keras_random import copy_generators
 from keras_chex.graph.rule import weight_of
 
 
@@ -155,8 +156,10 @@ class _Builder:
                 self._load_narrow(op, new)
             elif isinstance(new, keras.layers.Layer) and op.stand_in is None:
                 copy_state(op.inner, new)
+                copy_generators(op.inner, new)
         for layer, new in self.code.values():
             copy_state(layer, new)
+            copy_generators(layer, new)
 
     def _load_narrow(self, op, new):
         indices = {
