@@ -1,6 +1,6 @@
 """Makes the page about the study, and its pictures, out of the records.
 
-    python -m experiments.compare.render
+    python -m experiments.compare.render --readme=README.md
 
 Sections of studies without records are left out.
 """
@@ -13,6 +13,7 @@ from absl import app, flags
 from ..common.run_directory import write_text
 from .page import render_page
 from .pictures import draw
+from .short_table import renew, short_table
 from .statistics import Records
 
 FLAGS = flags.FLAGS
@@ -22,6 +23,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string(
     "page", "docs/results.md", "The page; pictures go to results/ beside it."
+)
+flags.DEFINE_string(
+    "readme", None, "A page whose short table is renewed, between its marks."
 )
 
 
@@ -38,6 +42,8 @@ def main(argv):
     drawn = draw(records, page.parent)
     folder = os.path.relpath(directory, page.parent)
     write_text(page, render_page(records, drawn, folder))
+    if FLAGS.readme:
+        renew(pathlib.Path(FLAGS.readme), short_table(records))
     print(
         f"{page}: {len(records)} records, {len(drawn)} sections with pictures"
     )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments.compare import grid, page, pictures
+from experiments.compare import grid, page, pictures, short_table
 from experiments.compare.statistics import Line, Records
 
 STUDY = grid.STUDIES["headline_small"]
@@ -183,6 +183,38 @@ def test_times_of_runs_beside_others_are_not_drawn(alone, panels, monkeypatch):
     record = {**made_up(STUDY.cells()[0], 0.9, 250), "alone": alone}
     pictures.plot_costs([Line("slim", (record,))], "somewhere", "some")
     assert len(drawn[0].axes) == panels
+
+
+def test_the_short_table_has_the_best_of_each_kind(tmp_path):
+    study = grid.STUDIES["headline_some"]
+    accuracies = {
+        "slim": (0.6, 0.62),
+        "chex": (0.7, 0.72, 0.74),
+        "oneshot_l1": (0.5,),
+        "oneshot_css": (0.65,),
+    }
+    for cell in study.cells():
+        found = accuracies.get(cell.contender.name, ())
+        chosen = cell.setting.name == "imagenette24" and cell.budget == 0.25
+        if chosen and cell.seed < len(found):
+            record = made_up(cell, found[cell.seed], 250, train=400)
+            path = tmp_path / f"{cell.name}.json"
+            path.write_text(json.dumps(record))
+    table = short_table.short_table(Records(tmp_path))
+    assert table.splitlines()[2:] == [
+        "| Imagenette, ResNet-14 | 25% | - | 61.0 ± 1.4 (2) | 65.0 (1) | - "
+        "| - | 72.0 ± 2.0 | 0.40 |"
+    ]
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- study: begin -->\nold\n<!-- study: end -->\nb")
+    short_table.renew(readme, table)
+    short_table.renew(readme, table)
+    assert readme.read_text() == (
+        f"a\n{short_table.BEGIN}\n{table.strip()}\n{short_table.END}\nb"
+    )
+    readme.write_text("no marks")
+    with pytest.raises(ValueError, match="--readme"):
+        short_table.renew(readme, table)
 
 
 def run(*flags):
