@@ -121,7 +121,7 @@ STUDIES = {
         "CHEX against the alternatives, sizes for a processor",
         (
             *(contender.name for contender in HEADLINE),
-            *("css_mru_fisher", "css_mru_bn_scale"),
+            *("css_mru_fisher", "css_mru_bn_scale", SCRATCH.name),
         ),
         (
             *("cifar16_some", "imagenette24", "cifar16_long"),
