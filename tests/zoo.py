@@ -279,7 +279,21 @@ ROWS = {
         ),
         zero_preserving=False,
     ),
-    "embedded_input": Row(parts.embedded_input, ("c1",)),
+    "embedded_input": Row(
+        parts.embedded_input, ("table", "c1"), zero_preserving=False
+    ),
+    "masked_words": Row(
+        parts.masked_words,
+        ("table", "between", "last"),
+        {"gru": "takes again", "both": "takes again"},
+        zero_preserving=False,
+    ),
+    "masked_attention": Row(
+        parts.masked_attention,
+        ("last",),
+        {"table": "reads the mask of its inputs"},
+        zero_preserving=False,
+    ),
     "comparisons_and_shifts": Row(
         # LiteRT has no cumulated sums, nor sorting.
         code.comparisons_and_shifts,

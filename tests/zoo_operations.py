@@ -229,10 +229,33 @@ def attention():
 
 
 def embedded_input():
-    """The channels of a table stay, those behind it can go."""
+    """What a table makes of numbers are channels as any."""
     words = keras.Input((7,), dtype="int32", name="words")
     x = layers.Embedding(5, 6, name="table")(words)
     x = layers.Conv1D(8, 3, activation="relu", name="c1")(x)
+    return keras.Model(words, pooled_logits(x))
+
+
+def masked_words():
+    """Padding is masked, from the table to what sums up."""
+    words = keras.Input((7,), dtype="int32", name="words")
+    x = layers.Embedding(5, 6, mask_zero=True, name="table")(words)
+    x = layers.Dropout(0.5)(x)
+    x = layers.GRU(5, return_sequences=True, name="gru")(x)
+    x = layers.Dense(7, activation="relu", name="between")(x)
+    both = layers.Bidirectional(layers.LSTM(3), name="both")(x)
+    mean = layers.GlobalAveragePooling1D()(x)
+    x = layers.Concatenate()([both, mean])
+    x = layers.Dense(6, activation="relu", name="last")(x)
+    return keras.Model(words, layers.Dense(3, name="logits")(x))
+
+
+def masked_attention():
+    """Attention finds the mask itself, so that its channels stay."""
+    words = keras.Input((7,), dtype="int32", name="words")
+    x = layers.Embedding(5, 6, mask_zero=True, name="table")(words)
+    x = layers.MultiHeadAttention(2, 3, name="heads")(x, x)
+    x = layers.Dense(7, activation="relu", name="last")(x)
     return keras.Model(words, pooled_logits(x))
 
 

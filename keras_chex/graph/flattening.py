@@ -12,7 +12,7 @@ from keras_chex.graph.keras_nodes import (
     renewed,
 )
 from keras_chex.graph.trace import Trace, only_computes
-from keras_chex.graph.tracing import must_be_opened, trace
+from keras_chex.graph.tracing import must_be_opened, trace_node
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Flattener:
                 self._models.append((layer, outputs))
             return outputs
         if must_be_opened(layer):
-            read = read or _trace_node(node)
+            read = read or trace_node(node)
             if isinstance(read, Trace) and _fits(read, node):
                 inner = (*path, layer.name)
                 fill_in = _node_filler(node)
@@ -204,11 +204,6 @@ class Flattener:
 def _paired(tensors, numbers):
     pairs = zip(tensors, numbers, strict=True)
     return {id(tensor): number for tensor, number in pairs}
-
-
-def _trace_node(node):
-    fresh = list(map(renewed, node.inputs))
-    return trace(node.operation, *_node_filler(node)(fresh))
 
 
 def _node_filler(node):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_chex.graph.channel_ids import Channels, Opaque
+from keras_chex.graph.keras_masks import masks_given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Call:
         input_shapes: list of tuples with the batch axis.
         output_shapes: list of tuples with the batch axis.
         constants: tuple of the call's arguments that are not graph tensors.
+        masks: int, how many of the inputs, the last ones, are masks that Keras
+            hands from layer to layer.
         ids: `ChannelIds`, to tie and to freeze.
         sides: dict from side to the ids recorded for the layer's weights.
         stand_in: a layer that does the same for any number of channels, where
@@ -124,6 +127,7 @@ class Call:
         self.input_shapes = [tuple(x.shape) for x in node.inputs]
         self.output_shapes = [tuple(x.shape) for x in node.outputs]
         self.constants = node.constants
+        self.masks = masks_given(node)
         self.ids = ids
         self.sides = {}
         self.stand_in = None

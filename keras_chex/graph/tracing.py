@@ -9,6 +9,7 @@ import re
 
 import keras
 
+from keras_chex.graph.keras_masks import has_mask
 from keras_chex.graph.keras_nodes import (
     all_layers,
     functional_graph,
@@ -26,6 +27,9 @@ from keras_chex.graph.trace import Trace, merge, only_computes
 
 # A number that no size of a network is a multiple of.
 BATCH = 97
+# Their code looks for the masks of the tensors it is called on.
+MASKED = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+_MASK_IS_READ = "reads the mask of its inputs (`mask_zero`, `Masking`)"
 _BATCH_IS_FIXED = "has operations that need the batch size"
 
 
@@ -37,6 +41,21 @@ def must_be_opened(operation):
         and bool(sublayers(operation))
         and (isinstance(rule, Barrier) or rule.opens(operation))
         and not (is_model(operation) and functional_graph(operation))
+    )
+
+
+def trace_node(node):
+    """Reads the call of a layer that a graph has; see `trace`."""
+    if reads_masks(node.operation, node.inputs):
+        return _MASK_IS_READ
+    fresh = {id(tensor): renewed(tensor) for tensor in node.inputs}
+    return trace(node.operation, *node.fill_in(fresh))
+
+
+def reads_masks(layer, tensors):
+    """Whether a layer's code finds masks that symbolic copies would lose."""
+    return any(map(has_mask, tensors)) and any(
+        isinstance(inside, MASKED) for inside in all_layers(layer)
     )
 
 
@@ -250,6 +269,8 @@ class _Recorder:
     def _call(self, layer, args, kwargs):
         if own_weights(layer):
             raise _Unreadable("holds weights beside those of its sub-layers")
+        if reads_masks(layer, _tensors((args, kwargs))):
+            raise _Unreadable(_MASK_IS_READ)
         args, kwargs = keras.tree.map_structure(renewed, (args, kwargs))
         kwargs = _accepted(layer, kwargs)
         inputs = _tensors((args, kwargs))

@@ -137,6 +137,9 @@ class ChexWrapper(keras.layers.Wrapper):
         kwargs = {name: given[name] for name in self._passes}
         return self._twin.call(inputs, **kwargs)
 
+    def compute_mask(self, inputs, previous_mask):
+        return self.layer.compute_mask(inputs, previous_mask)
+
     def prepare(self):
         """Fits the narrow twin to the stored channels, where they are known.
 

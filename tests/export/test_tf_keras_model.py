@@ -26,6 +26,8 @@ REFUSED = {
     "scaled_residual": "class CustomScaleLayer",
     "attention": "'heads' of class MultiHeadAttention",
     "recurrent": "'both' of class Bidirectional",
+    "masked_words": "operation 'not_equal'",
+    "masked_attention": "'heads' of class MultiHeadAttention",
     "recurrent_video": "'every' of class ConvLSTM2D",
     "repeated_model": "'frames' of class Functional",
     "channel_slices": f"{OWN_OPERATION}.*class GetItem",

@@ -1,4 +1,4 @@
-"""Channel rule of `Dense`, whose units are channels of the last axis."""
+"""Channel rules of `Dense` and `Embedding`: units on the last axis."""
 
 import math
 
@@ -26,3 +26,18 @@ class DenseRule(Rule):
 
     def uses(self, layer, input_shape, output_shape):
         return {"kernel": math.prod(input_shape[1:-1])}
+
+
+@register_rule(keras.layers.Embedding)
+class EmbeddingRule(Rule):
+    def flow(self, call):
+        # What goes in are numbers of rows.
+        call.barrier(f"'{call.name}' looks its values up")
+        outputs = call.produce(call.layer.output_dim)
+        return [Channels(outputs, len(call.output_shapes[0]) - 1)]
+
+    def weights(self, layer):
+        return {"embeddings": {1: OUT}}
+
+    def narrow_config(self, layer, config, widths):
+        return {**config, "output_dim": widths["out"]}

@@ -32,7 +32,7 @@ def _refusal(layer):
 def _flow(call, axis, layers):
     """Takes the channels in; what is made, state or sequence, stays whole."""
     reasons = [reason for reason in map(_refusal, layers) if reason]
-    if len(call.inputs) > 1:
+    if len(call.inputs) - call.masks > 1:
         reasons.append("is given a state to begin with")
     if reasons:
         return call.barrier(f"'{call.name}' {reasons[0]}")
