@@ -67,7 +67,9 @@ def _define_choices():
     flags.DEFINE_integer(
         "max_channels", None, "Most channels of any group that can lose some."
     )
-    flags.DEFINE_integer("round_to", 1, "Widths are multiples of this.")
+    flags.DEFINE_string(
+        "round_to", "auto", "Widths are multiples of this; auto chooses."
+    )
     flags.DEFINE_multi_string(
         "exclude",
         [],
@@ -141,6 +143,8 @@ def scheduler(values, seed, **changes):
             "floor",
         )
     }
+    if values.round_to.isdigit():
+        arguments["round_to"] = int(values.round_to)
     if values.end > 1:
         arguments["end"] = int(values.end)
     return keras_chex.ChexScheduler(

@@ -19,7 +19,8 @@ def flops(model, input_shape=None):
     additions are not.
 
     Args:
-        model: a built functional or Sequential model, plain or wrapped.
+        model: a built Keras 3 model: functional, Sequential, or one whose
+            own `call` can be read; plain or wrapped.
         input_shape: tuple, shape of one example without the batch axis, or a
             list of them; needed where the model leaves sizes open.
 
@@ -27,7 +28,9 @@ def flops(model, input_shape=None):
         int.
 
     Raises:
-        ValueError: If sizes are open and `input_shape` is None or wrong.
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If it is not built, or sizes are open and `input_shape` is
+            None or wrong.
 
     Example:
 
@@ -118,14 +121,17 @@ def summary(model, input_shape=None):
     """Lists channels, parameters and FLOPs of every layer, now and dense.
 
     Args:
-        model: a built functional or Sequential model, plain or wrapped.
+        model: a built Keras 3 model: functional, Sequential, or one whose
+            own `call` can be read; plain or wrapped.
         input_shape: see `flops`.
 
     Returns:
         A `ModelSummary`; `str()` of it is a table.
 
     Raises:
-        ValueError: If sizes are open and `input_shape` is None or wrong.
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If it is not built, or sizes are open and `input_shape` is
+            None or wrong.
 
     Example:
 

@@ -31,7 +31,9 @@ class ChexScheduler(keras.callbacks.Callback):
         regrow: float, `delta_0`: the share of every group's channels that the
             first steps bring back.
         interval: int, `Delta_T`: units between exploration steps.
-        end: `T_max`: float, share of the run; or int, in units.
+        end: `T_max`: float, share of the run; or int, in units: `1.0` is the
+            whole run, `1` one unit. Channels stay as they are from then on:
+            leave time for training after it.
         unit: `"epoch"` or `"step"` (optimizer steps).
         criterion: what keeps a channel: `"css_consumers"` (column subset
             selection among what the next layers do with each channel),
@@ -75,7 +77,7 @@ class ChexScheduler(keras.callbacks.Callback):
             follows them more as time goes on, fully at `end`.
         floor: float, no group falls below this share of its uniform width,
             rounded down to a multiple of `round_to`, in such an allocation;
-            `None` for its default, 0.5 or none.
+            `None` for 0.5, but none with `"bn_scale_raw"`.
         input_shape: shape of one example, for a model that takes any size.
         max_channels: int or dict as `min_channels`: no group gets wider.
         initial: what training starts with: `"uniform"`, the same share of
@@ -91,7 +93,7 @@ class ChexScheduler(keras.callbacks.Callback):
             channels the budget counts, such as `"backbone"`: the name of a
             nested model or block, or layers as in `exclude`. Channels that
             other layers make stay. `None` counts the whole model, as the
-            epoch logs do in any case.
+            epoch logs do in any case. Not with `latency`.
         streams: float in [0, 1], how far residual streams, in which several
             layers add up, get narrower with the other groups: to their share
             of the width to this power. 1 as far, 0 not at all, as long as the
@@ -100,15 +102,19 @@ class ChexScheduler(keras.callbacks.Callback):
     Attributes:
         latency_table: the `LatencyTable` of a latency budget; `None` before
             it was measured.
-        history: list of dicts, one per exploration step: `step` (optimizer
-            iterations), `epoch`, `flops`, `params` (shares of dense; `latency`
-            too where it is the budget),
-            `widths` (`{group: active units}`), `regrown` and `fingerprint` (of
-            what is active; equal on all workers).
+        history: list of dicts, one for the start and one per exploration
+            step: `step` (optimizer iterations), `epoch`, `flops`, `params`
+            (shares of dense; `latency` too where it is the budget), `widths`
+            (`{group: active units}`), `regrown` and `fingerprint` (of what is
+            active; equal on all workers).
 
     Raises:
+        TypeError: If `latency_table` or an entry of `exclude` is of another
+            kind.
         ValueError: Before training, if an argument is out of range, does not
             fit the model or the run, or the budget cannot be reached.
+        ImportError: If a latency has to be measured and LiteRT is missing.
+        RuntimeError: If the workers of a job do not agree.
 
     Example:
 

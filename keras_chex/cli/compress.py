@@ -90,8 +90,9 @@ def add_selection(parser):
         type=multiple,
         default="auto",
         metavar="N",
-        help="widths are multiples of N, which run faster (default: auto, a "
-        "sixteenth of a layer's channels, at most 16)",
+        help="widths are multiples of N, which run faster (default: auto, the "
+        "largest power of two that divides a layer's channels, is at most 16 "
+        "and leaves 16 widths)",
     )
     parser.add_argument(
         "--min-channels",

@@ -16,6 +16,8 @@ from keras_chex.surgery.wrap import wrap
 
 # A run of one exploration step, which is the last one: nothing is regrown.
 AT_ONCE = Clock(interval=1, end=1, total=1)
+# Ways to share widths that read what a training left in an optimizer.
+GRADIENTS = ("auto", "fisher")
 
 
 def compress(
@@ -63,7 +65,7 @@ def compress(
             `"css_consumers"` (the same among the slices of the next layers),
             `"l1"`, `"l2"`, `"bn_scale"` or `"random"`.
         allocation: how widths are shared between groups: `"bn_scale"`,
-            `"bn_scale_raw"` or `"uniform"`.
+            `"bn_scale_raw"`, `"cost"` or `"uniform"`, see `ChexScheduler`.
         min_channels: int or dict, see `ChexScheduler`.
         max_channels: int or dict, see `ChexScheduler`.
         round_to: int or `"auto"`, see `ChexScheduler`.
@@ -90,7 +92,8 @@ def compress(
 
     Raises:
         ImportError: If a latency has to be measured and LiteRT is missing.
-        TypeError: If `model` is not a Keras 3 model.
+        TypeError: If `model` is not a Keras 3 model, or an entry of `exclude`
+            is of another kind.
         ValueError: If an argument is out of range, the budget cannot be
             reached, no channel can be removed, or `data` does not fit.
 
@@ -111,15 +114,15 @@ def compress(
 
     - [Hou et al., 2022](https://arxiv.org/abs/2203.15794), for the criterion
     """
-    for name, value, others in (
-        ("allocation", allocation, "'bn_scale' or 'uniform'"),
-        ("criterion", criterion, "'css' or 'l1'"),
+    for name, value, refused, others in (
+        ("allocation", allocation, GRADIENTS, "'bn_scale' or 'uniform'"),
+        ("criterion", criterion, ("fisher",), "'css' or 'l1'"),
     ):
-        if value == "fisher":
+        if value in refused:
             raise ValueError(
-                f"Argument `{name}='fisher'` of `compress` reads gradients, "
+                f"Argument `{name}='{value}'` of `compress` reads gradients, "
                 f"and nothing is trained here. Use {others}, or train with "
-                f"`ChexScheduler`. Received: {name}='fisher'"
+                f"`ChexScheduler`. Received: {name}='{value}'"
             )
     # Its arguments, checked as it checks them; it does not train anything.
     scheduler = ChexScheduler(

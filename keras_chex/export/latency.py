@@ -41,7 +41,7 @@ class Latency:
     name: str
     median_ms: float
     p90_ms: float
-    threads: int
+    threads: int | None
     batch_size: int
     bytes: int
     runs: int

@@ -193,7 +193,7 @@ class Rule:
     ...     def flow(self, call):
     ...         return [Channels(call.consume(-1), call.axis_of(-1))]
     ...     def weights(self, layer):
-    ...         return {"gate": {0: IN}}
+    ...         return {"gate": {0: Axis("in")}}
     >>> type(rule_for(Gate())).__name__
     'GateRule'
     """

@@ -12,7 +12,8 @@ def channel_groups(model):
     """Lists the channel groups of a model.
 
     Args:
-        model: a built functional or Sequential model, plain or wrapped.
+        model: a built Keras 3 model: functional, Sequential, or one whose
+            own `call` can be read; plain or wrapped.
 
     Returns:
         List of `ChannelGroup` in the order of execution; the frozen ones say
@@ -20,7 +21,7 @@ def channel_groups(model):
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
-        ValueError: If it is not built, or has no graph of layers.
+        ValueError: If it is not built, or its code cannot be read.
 
     Example:
 
@@ -49,7 +50,8 @@ def active_channels(model):
         `{group name: bool array of shape (size,)}`, all groups included.
 
     Raises:
-        ValueError: If no layer of `model` is wrapped.
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If it is not built, or no layer of it is wrapped.
     """
     graph = read_channels(model)
     require_wrapped(model)
@@ -81,8 +83,9 @@ def set_active(model, active):
             (size,)}`; groups left out stay as they are.
 
     Raises:
-        ValueError: If no layer is wrapped, a group is unknown or frozen, or a
-            choice is empty or out of range.
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If it is not built, no layer is wrapped, a group is unknown
+            or frozen, or a choice is empty or out of range.
 
     Example:
 

@@ -15,7 +15,8 @@ def remove_channels(model, channels):
     too, and what consumes them loses the input slices.
 
     Args:
-        model: a built functional or Sequential model, not wrapped.
+        model: a built Keras 3 model: functional, Sequential, or one whose
+            own `call` can be read; not wrapped.
         channels: `{layer name: indices}`, output channels to remove.
 
     Returns:
@@ -23,8 +24,10 @@ def remove_channels(model, channels):
         flattened.
 
     Raises:
-        ValueError: If a layer is unknown or makes no channels, an index is out
-            of range, or channels must stay (the message says why).
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If `model` is not built, a layer is unknown or makes no
+            channels, an index is out of range, or channels must stay (the
+            message says why).
 
     Example:
 

@@ -22,7 +22,8 @@ def strip(model):
         flattened; it computes exactly what `model` computes in inference.
 
     Raises:
-        ValueError: If `model` has no `ChexWrapper` layer.
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If `model` is not built or has no `ChexWrapper` layer.
         RuntimeError: If the outputs of both models differ.
 
     Example:

@@ -32,7 +32,8 @@ def wrap(model, exclude=()):
     it with `ChexScheduler`, then call `strip`.
 
     Args:
-        model: a built functional or Sequential Keras 3 model.
+        model: a built Keras 3 model: functional, Sequential, or one whose
+            own `call` can be read.
         exclude: layers that keep all the channels they make: names or paths,
             of nested models and blocks too, regular expressions that match a
             whole path, layer objects or layer classes.

@@ -20,7 +20,7 @@ VALUES = {
     "allocation": "fisher",
     "min_channels": 2,
     "max_channels": 30,
-    "round_to": 4,
+    "round_to": "4",
     "exclude": ["stem", ".*_conv2"],
     "budget_scope": "backbone",
     "schedule": "linear",
@@ -43,8 +43,12 @@ def test_every_flag_reaches_the_scheduler():
     assert built.budget_scope == "backbone"
     assert built.options.seed == 5
     others = {"flops", "params", "sparsity", "exclude", "budget_scope"}
+    expected = {**VALUES, "round_to": 4}
     for name in VALUES.keys() - others:
-        assert getattr(built.options, name) == VALUES[name], name
+        assert getattr(built.options, name) == expected[name], name
+    assert scheduler(round_to="auto").options.round_to == "auto"
+    with pytest.raises(ValueError, match="round_to"):
+        scheduler(round_to="some")
 
 
 def test_half_of_the_flops_is_kept_if_no_budget_is_given():
