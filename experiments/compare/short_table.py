@@ -29,7 +29,7 @@ TRAINING = "training FLOPs of CHEX / dense"
 
 
 def short_table(records):
-    """One row for every setting and budget with a slim network.
+    """One row for every setting and budget with CHEX or a slim network.
 
     Args:
         records: `statistics.Records`.
@@ -43,7 +43,7 @@ def short_table(records):
         for budget in study.budgets:
             lines = records.lines(study, setting, budget)
             found = {line.contender: line for line in lines}
-            if "slim" in found:
+            if {"slim", "chex"} & found.keys():
                 rows.append((title, f"{budget:.0%}", *_cells(found)))
     return markdown_table(rows)
 
