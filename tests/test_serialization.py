@@ -188,3 +188,21 @@ def test_wrapping_leaves_the_original_model_alone():
         assert all(a is b for a, b in zip(plain.layers, layers, strict=True))
         assert_same(plain(x, training=False), before)
         assert type(plain).__name__ == type(ROWS[name].build()).__name__
+
+
+def test_a_pickled_model_is_the_same(narrow):
+    import pickle
+
+    _, wrapped, x = narrow
+    again = pickle.loads(pickle.dumps(wrapped))
+    assert type(again) is type(wrapped)
+    np.testing.assert_array_equal(
+        again.predict(x, verbose=0), wrapped.predict(x, verbose=0)
+    )
+
+
+def test_a_file_that_could_not_be_loaded_is_not_written(narrow, tmp_path):
+    _, wrapped, _ = narrow
+    with pytest.raises(ValueError, match="must end in `.keras`"):
+        wrapped.save(tmp_path / "model.h5")
+    assert not list(tmp_path.iterdir())

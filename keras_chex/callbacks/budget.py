@@ -1,6 +1,7 @@
 """The budget of a run: what was asked, what it means, what can be reached."""
 
 import dataclasses
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def check_budget(**shares):
             "of the multiply-adds pass `flops=0.5`."
         )
     ((kind, value),) = given.items()
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not 0 < value < 1:
         meaning = "removed" if kind == "sparsity" else "kept"
         raise ValueError(
@@ -170,7 +171,7 @@ def make_budget(
     multiples = multiples_for(sizes) if round_to == "auto" else round_to
     highest = group_bounds(groups, "max_channels", max_channels, sizes)
     lowest = group_bounds(groups, "min_channels", min_channels, 1)
-    lowest = np.minimum(lowest, highest)
+    _require_in_order(groups, lowest, highest)
     dense = cost(sizes)
     kept = 1 - value if kind == "sparsity" else value
     limit = int(np.floor(kept * dense + 1e-9))
@@ -223,6 +224,16 @@ def _unreachable(kind, value, share, bounds):
     )
 
 
+def _require_in_order(groups, lowest, highest):
+    for group, low, high in zip(groups, lowest, highest, strict=True):
+        if low > high:
+            raise ValueError(
+                "Argument `min_channels` must not be above `max_channels`. "
+                f"Received: at least {low} and at most {high} channels for "
+                f"group '{group.name}'"
+            )
+
+
 def group_bounds(groups, name, bounds, default):
     """Turns `min_channels` or `max_channels` into one bound per group.
 
@@ -242,7 +253,7 @@ def group_bounds(groups, name, bounds, default):
     """
     sizes = np.array([group.size for group in groups])
     found = np.broadcast_to(default, sizes.shape).copy()
-    if isinstance(bounds, int):
+    if isinstance(bounds, Integral):
         found[:] = bounds
     for key, bound in bounds.items() if isinstance(bounds, dict) else ():
         names = [producer for group in groups for producer in group.producers]

@@ -1,6 +1,7 @@
 """When exploration steps happen: interval and end, in epochs or steps."""
 
 import dataclasses
+from numbers import Integral
 
 UNITS = ("epoch", "step")
 
@@ -70,7 +71,8 @@ def make_clock(interval, end, unit, epochs, steps):
             "Received: a data set of unknown length. Pass `steps_per_epoch` to "
             "`fit`, or use `unit='epoch'`."
         )
-    last = end if isinstance(end, int) else max(1, round(end * total))
+    whole = isinstance(end, Integral)
+    last = int(end) if whole else max(1, round(end * total))
     if last > total:
         raise ValueError(
             f"Argument `end` must lie within the run. Received: end={end} "

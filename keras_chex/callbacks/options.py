@@ -1,6 +1,7 @@
 """The options of `ChexScheduler`, checked before anything else happens."""
 
 import dataclasses
+from numbers import Integral, Real
 
 from keras_chex.algorithms.criteria import CRITERIA
 from keras_chex.algorithms.exploration import SAMPLINGS
@@ -67,7 +68,7 @@ class Options:
             self._bounds("max_channels")
         self._whole("seed", 0)
         self._whole("verbose", 0)
-        if isinstance(self.end, int):
+        if isinstance(self.end, Integral):
             self._whole("end", 1)
         else:
             self._share("end", 0, 1)
@@ -108,13 +109,13 @@ class Options:
 
     def _share(self, name, low, high):
         value = getattr(self, name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, Real) and not isinstance(value, bool)
         if not number or not low <= value <= high:
             self._fail(name, f"a number from {low} to {high}")
 
     def _whole(self, name, lowest, otherwise=""):
         value = getattr(self, name)
-        whole = isinstance(value, int) and not isinstance(value, bool)
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
         if not whole or value < lowest:
             self._fail(name, f"a whole number, at least {lowest}{otherwise}")
 
@@ -122,7 +123,7 @@ class Options:
         value = getattr(self, name)
         if not isinstance(value, dict):
             self._whole(name, 1)
-        elif not all(isinstance(n, int) and n > 0 for n in value.values()):
+        elif not all(isinstance(n, Integral) and n > 0 for n in value.values()):
             self._fail(name, "an int, or a dict from layer names to ints")
 
     def _fail(self, name, rule):

@@ -1,6 +1,7 @@
 """One run of exploration: where it stands, what is due, what it reports."""
 
 import dataclasses
+import warnings
 
 import keras
 
@@ -10,6 +11,7 @@ from keras_chex.callbacks.clock import make_clock
 from keras_chex.callbacks.exploration import Explorer
 from keras_chex.callbacks.messages import print_message
 from keras_chex.graph.keras_nodes import read_variable, sync_state
+from keras_chex.layers.group_arrays import NotFiniteError
 
 
 class Run:
@@ -119,7 +121,14 @@ class Run:
                 f"of exploration ({self.options.unit} {self.clock.end}); they "
                 "are cut to the budget now, without training after it."
             )
-            self._explore(self.clock.end)
+            try:
+                self._explore(self.clock.end)
+            except NotFiniteError as error:
+                # Whoever stopped the training, as `TerminateOnNaN` does, shall
+                # have its history.
+                warnings.warn(
+                    f"The channels stay as they are: {error}", stacklevel=2
+                )
 
     def logs(self):
         """What an epoch adds to the logs, and begins to count anew."""

@@ -10,6 +10,7 @@ from keras_chex.graph.channel_ids import ChannelIds, Channels, Opaque
 from keras_chex.graph.groups import ChannelGroup, gather_groups
 from keras_chex.graph.program import Program, closed_sublayers, read_program
 from keras_chex.graph.rule import Barrier, Call, rule_for, weight_of
+from keras_chex.graph.rules.activation import may_have_weights
 from keras_chex.graph.trial import Trial
 
 
@@ -308,6 +309,10 @@ def _checked_rule(flat):
     known = {id(weight_of(inner, name)) for name in names}
     weights = getattr(inner, "weights", ())
     unknown = [w.name for w in weights if id(w) not in known]
+    activation = getattr(inner, "activation", None)
+    if names and may_have_weights(activation):
+        kind = type(activation).__name__
+        return Barrier(f"has {kind} as its activation; call it as a layer")
     if names and unknown:
         return Barrier(f"has weights its rule does not know: {unknown}")
     return rule

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Iterable
 
 import keras
 
@@ -25,6 +26,12 @@ def excluded_names(graph, exclude, argument="exclude"):
     single = (str, type, re.Pattern, keras.layers.Layer)
     if isinstance(exclude, single):
         exclude = (exclude,)
+    if not isinstance(exclude, Iterable):
+        raise TypeError(
+            f"Argument `{argument}` must be layers: names, regular "
+            "expressions, layer objects or layer classes. "
+            f"Received: {argument}={exclude!r}. Leave it out for none."
+        )
     found = []
     for entry in exclude:
         names = _matches(graph, entry, argument)

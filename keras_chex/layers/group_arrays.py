@@ -10,6 +10,10 @@ from keras_chex.layers.chex_wrapper import element_mask
 from keras_chex.layers.fisher import unit_information
 
 
+class NotFiniteError(ValueError):
+    """Training has diverged: no channel can be chosen by its weights."""
+
+
 def read_groups(graph, active, bounds, optimizer=None, consumers=False):
     """Collects the matrices and scales of channel groups.
 
@@ -76,7 +80,7 @@ class _Weights:
                 kept = layer.remembered(name)
                 live = np.where(mask, live, kept)
             if not np.isfinite(live).all():
-                raise ValueError(
+                raise NotFiniteError(
                     f"Weight `{name}` of layer '{op.name}' is not finite. "
                     "Training has diverged, and no channel can be chosen by "
                     "such values. Lower the learning rate, or clip gradients."

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import pathlib
+import tempfile
 
 import keras
 
@@ -77,6 +79,20 @@ class WrappedModel:
         force = self._drop_stale("predict") or force
         return super().make_predict_function(force=force)
 
+    def save(self, filepath, *args, **kwargs):
+        # Keras writes such a file and cannot read it.
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "Argument `filepath` of `save` must end in `.keras` for a "
+                "wrapped model: Keras loads no class of ours from HDF5. "
+                f"Received: filepath={filepath}. `save_weights` and "
+                "`strip(model).save` write HDF5 too."
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def __reduce__(self):
+        return _from_bytes, (_to_bytes(self),)
+
     @property
     def excluded_layers(self):
         """Names of the layers that keep all their channels."""
@@ -105,6 +121,20 @@ class WrappedModel:
         model = deserialize(config["model"], custom_objects)
         rename_layers(model, config["names"])
         return wrap_in_place(model, config["exclude"])
+
+
+def _to_bytes(model):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def _from_bytes(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        path.write_bytes(content)
+        return keras.saving.load_model(path)
 
 
 def wrap_in_place(model, exclude=()):

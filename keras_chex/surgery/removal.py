@@ -17,7 +17,8 @@ def remove_channels(model, channels):
     Args:
         model: a built Keras 3 model: functional, Sequential, or one whose
             own `call` can be read; not wrapped.
-        channels: `{layer name: indices}`, output channels to remove.
+        channels: `{layer name: indices}`, output channels to remove: ints, or
+            a bool array with one entry per channel, true for what goes.
 
     Returns:
         A new functional `keras.Model`, not compiled, with nested models
@@ -76,10 +77,18 @@ def _units(graph, name, indices):
             f"Received: '{name}', which is none of {list(makers)}"
         )
     ids = makers[name].sides["out"]
-    indices = np.asarray(indices, int)
-    if indices.size and not (0 <= indices.min() and indices.max() < len(ids)):
+    indices = np.asarray(indices)
+    if indices.dtype == bool:
+        valid = indices.shape == (len(ids),)
+    elif indices.size:
+        valid = indices.ndim == 1 and indices.dtype.kind in "iu"
+        valid = valid and 0 <= indices.min() and indices.max() < len(ids)
+    else:
+        valid, indices = True, indices.astype(int)
+    if not valid:
         raise ValueError(
             f"Argument `channels` for '{name}' must hold indices below "
-            f"{len(ids)}. Received: {indices.tolist()}"
+            f"{len(ids)}, or a bool array of shape ({len(ids)},). Received: "
+            f"{indices.tolist()}"
         )
     return graph.unit_of[ids[indices]]

@@ -9,6 +9,7 @@ from keras_chex.graph.keras_nodes import input_structure
 from keras_chex.graph.keras_random import same_draws
 
 UNKNOWN_SIZE = 32
+WORDS = ("a", "the", "of", "to", "1", "2")
 TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1}
 
 
@@ -31,6 +32,8 @@ def sample_inputs(model, batch=2, seed=0):
         kind = keras.backend.standardize_dtype(tensor.dtype)
         if "int" in kind or kind == "bool":
             return rng.integers(0, 2, shape).astype(kind)
+        if kind == "string":
+            return rng.choice(WORDS, shape)
         return rng.normal(size=shape).astype("float32")
 
     return keras.tree.map_structure(draw, input_structure(model))

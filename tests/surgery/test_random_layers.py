@@ -111,3 +111,13 @@ def test_what_cannot_be_compared_is_said():
     with pytest.warns(UserWarning, match="'noisy' gives other outputs"):
         stripped = keras_chex.strip(cut(noisy, ["a"]))
     assert stripped.get_layer("a").units == 4
+
+
+@pytest.mark.tensorflow
+def test_words_are_drawn_for_models_that_take_words():
+    words = keras.Input((1,), dtype="string")
+    x = layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")(words)
+    x = layers.Dense(8, activation="relu", name="a")(x)
+    wrapped = keras_chex.wrap(keras.Model(words, layers.Dense(2)(x)))
+    keras_chex.set_active(wrapped, {"a": [0, 3]})
+    assert keras_chex.strip(wrapped).get_layer("a").units == 2

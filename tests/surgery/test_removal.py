@@ -32,11 +32,24 @@ def test_coupled_layers_follow_and_the_rest_stays_exact():
     )
 
 
+def test_a_mask_names_what_goes():
+    model = network()
+    by_index = keras_chex.remove_channels(model, {"b": [0, 3]})
+    gone = np.array([True, False, False, True, False])
+    by_mask = keras_chex.remove_channels(model, {"b": gone})
+    for one, other in zip(by_index.weights, by_mask.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    whole = keras_chex.remove_channels(model, {"b": []})
+    assert whole.get_layer("a").filters == 5
+
+
 @pytest.mark.parametrize(
     "channels,message",
     [
+        ({"a": [2.9]}, r"indices below 5, or a bool array of shape \(5,\)"),
+        ({"a": [True, False]}, r"Received: \[True, False\]"),
         ({"c": [0]}, "Received: 'c', which is none of"),
-        ({"a": [5]}, r"indices below 5. Received: \[5\]"),
+        ({"a": [5]}, r"indices below 5, .*Received: \[5\]"),
         ({"logits": [0]}, "kept: model output"),
         ({"a": [0, 1], "b": [2, 3, 4]}, "Received: all 5 of a, b"),
     ],

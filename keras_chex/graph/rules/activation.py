@@ -25,6 +25,15 @@ _KNOWN |= {
     ).split()
     if hasattr(keras.ops, name)
 }
+# Layers without weights that do the same to each channel.
+_LAYERS = {
+    getattr(keras.layers, name)
+    for name in "ReLU LeakyReLU ELU Identity".split()
+}
+_WEIGHTLESS = _LAYERS | {
+    getattr(keras.layers, name)
+    for name in "Activation Softmax UnitNormalization".split()
+}
 # Functions of other libraries that do what their name says.
 _FOREIGN = ("tensorflow", "jax", "torch")
 _FOREIGN_NAMES = set(
@@ -44,7 +53,8 @@ def is_channelwise(activation):
     Returns:
         bool. A function that is not one of Keras' own may mix channels or hold
         constants of their number. What it does is read by calling it on a
-        symbolic tensor; the answer is False where that fails.
+        symbolic tensor; the answer is False where that fails. It is False for
+        layers with weights too, which nothing would narrow.
 
     >>> is_channelwise(lambda x: 2 * keras.ops.tanh(x))
     True
@@ -53,15 +63,26 @@ def is_channelwise(activation):
     """
     if activation is None:
         return True
+    if type(activation) is keras.layers.Activation:
+        return is_channelwise(activation.activation)
     if isinstance(activation, keras.layers.Layer):
-        known = type(activation).__module__.startswith("keras.")
-        return known and not isinstance(activation, keras.layers.Softmax)
+        return type(activation) in _LAYERS
     if activation in _KNOWN:
         return True
     library = (getattr(activation, "__module__", None) or "").partition(".")[0]
     if library in _FOREIGN:
         return activation_name(activation) in _FOREIGN_NAMES
     return _is_read_as_channelwise(activation)
+
+
+def may_have_weights(activation):
+    """Tells whether an activation is a layer with weights, built or not yet.
+
+    >>> may_have_weights(keras.layers.PReLU())
+    True
+    """
+    is_layer = isinstance(activation, keras.layers.Layer)
+    return is_layer and type(activation) not in _WEIGHTLESS
 
 
 def _is_read_as_channelwise(function):

@@ -10,7 +10,7 @@ from keras_chex.graph.rules.activation import activation_name, is_channelwise
 
 _LAYERS = (
     "ReLU LeakyReLU ELU Identity ActivityRegularization GaussianNoise "
-    "GaussianDropout AlphaDropout SpatialDropout1D SpatialDropout2D "
+    "GaussianDropout SpatialDropout1D SpatialDropout2D "
     "SpatialDropout3D"
 ).split()
 
@@ -48,7 +48,7 @@ class ActivationRule(Rule):
         )
 
 
-@register_rule(keras.layers.Dropout)
+@register_rule(keras.layers.Dropout, keras.layers.AlphaDropout)
 class DropoutRule(Rule):
     """A `noise_shape` with the number of channels in it cannot shrink."""
 
