@@ -31,9 +31,9 @@ def test_losses_leave_out_what_is_masked(build, cut):
     keras.utils.set_random_seed(0)
     model = build()
     rng = np.random.default_rng(0)
-    x = rng.integers(1, 9, (8, 6))
+    x = rng.integers(1, 9, (8, 6)).astype("int32")
     x[:, 3:] = 0
-    y = rng.normal(size=(8, *model.output_shape[1:]))
+    y = rng.normal(size=(8, *model.output_shape[1:])).astype("float32")
     wrapped = keras_chex.wrap(model)
     if cut:
         keep = {"table": [0, 2, 3, 7], "hidden": [1, 4, 5]}
