@@ -1,6 +1,6 @@
 """Random graphs are read, narrowed, saved and stripped correctly.
 
-`make test` takes 60 graphs, always the same. `KERAS_CHEX_FUZZ=2000` takes as
+`make test` takes 100 graphs, always the same. `KERAS_CHEX_FUZZ=2000` takes as
 many others. What is printed on failure has the seed, for
 `KERAS_CHEX_FUZZ_SEED`, and a plan, of which `tests.random_graphs.build` makes
 a model.
@@ -242,7 +242,7 @@ def test_random_graph(part):
         seed = int(SEED or random.SystemRandom().randrange(2**32)) + part
 
     @hypothesis.seed(seed)
-    @settings((GRAPHS or 60) // PARTS)
+    @settings((GRAPHS or 100) // PARTS)
     @hypothesis.given(plans())
     def run(plan):
         try:

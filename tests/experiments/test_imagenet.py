@@ -53,7 +53,9 @@ def assert_complete(workdir, name="chex"):
 
 
 def test_plan_needs_no_data():
-    printed = run("--dry_run", "--model=resnet18", "--flops=0.25")
+    printed = run(
+        "--dry_run", "--model=resnet18", "--flops=0.25", "--round_to=1"
+    )
     assert "resnet18 of imagenet2012, dense: 1.814 G" in printed
     assert "11,689,512 trainable parameters" in printed
     assert "250 epochs of 1,251 steps of 1,024 images" in printed
@@ -63,7 +65,7 @@ def test_plan_needs_no_data():
         for line in printed.splitlines()
         if line.startswith("Training:")
     ]
-    assert 0.25 < share < 0.42
+    assert 0.25 < share < 0.4
 
 
 def test_strategies_are_checked(monkeypatch):
