@@ -128,6 +128,11 @@ STUDIES = {
             *("cifar16_vgg_some", "cifar16_vgg_long"),
         ),
     ),
+    "headline_wide": Study(
+        "CHEX against the alternatives, a network of full width",
+        (*(contender.name for contender in HEADLINE), SCRATCH.name),
+        ("cifar16_vgg_wide",),
+    ),
     "headline_large": Study(
         "CHEX against the alternatives, large networks",
         tuple(contender.name for contender in HEADLINE),

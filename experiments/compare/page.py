@@ -13,8 +13,8 @@ Made by `experiments/compare/render.py` from the records in \
 training.
 
 ```bash
-python -m experiments.compare --study=headline_some --study=tuning \\
-  --workdir=runs/compare
+python -m experiments.compare --study=headline_some --study=headline_wide \\
+  --study=tuning --workdir=runs/compare
 python -m experiments.compare.render --records=runs/compare/records
 ```
 

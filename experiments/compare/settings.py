@@ -66,6 +66,11 @@ SETTINGS = {
             *("cifar16_vgg_long", "cifar10", 16, 16, 16, 100),
             **{"shift": 2, "network": "vgg"},
         ),
+        # As wide as VGG-16 was published.
+        Setting(
+            *("cifar16_vgg_wide", "cifar10", 16, 16, 64, 100),
+            **{"shift": 2, "network": "vgg"},
+        ),
         Setting("cifar16", "cifar10", 16, 14, 16, 36, shift=2),
         Setting("cifar16_long", "cifar10", 16, 20, 16, 100, shift=2),
         Setting("cifar32_r8", "cifar10", 32, 8, 16, 40),

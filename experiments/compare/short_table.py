@@ -6,8 +6,9 @@ from . import grid
 
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 SEEDS = 3
-STUDY = "headline_some"
+STUDIES = ("headline_wide", "headline_some")
 SETTINGS = {
+    "cifar16_vgg_wide": "CIFAR-10 long, VGG-16 of full width",
     "cifar16_vgg_long": "CIFAR-10 long, VGG-16",
     "cifar16_vgg_some": "CIFAR-10 short, VGG-16",
     "cifar16_long": "CIFAR-10 long, ResNet-20",
@@ -37,15 +38,20 @@ def short_table(records):
     Returns:
         str, a table in Markdown.
     """
-    study = grid.STUDIES[STUDY]
     rows = [("data, network", "multiply-adds", *COLUMNS, TRAINING)]
     for setting, title in SETTINGS.items():
+        study = _study(setting)
         for budget in study.budgets:
             lines = records.lines(study, setting, budget)
             found = {line.contender: line for line in lines}
             if {"slim", "chex"} & found.keys():
                 rows.append((title, f"{budget:.0%}", *_cells(found)))
     return markdown_table(rows)
+
+
+def _study(setting):
+    studies = (grid.STUDIES[name] for name in STUDIES)
+    return next(study for study in studies if setting in study.settings)
 
 
 def _cells(found):
