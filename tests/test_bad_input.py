@@ -311,3 +311,11 @@ def test_set_active_refuses_what_does_not_fit(active, received):
         keras_chex.set_active(model, active)
     for name, units in keras_chex.active_channels(model).items():
         np.testing.assert_array_equal(units, before[name])
+
+
+@pytest.mark.parametrize("choice", [["hidden"], [0, 1], None, "hidden"])
+def test_a_choice_of_channels_must_be_a_dict(choice):
+    with pytest.raises(TypeError, match="`channels` must be a dict"):
+        keras_chex.remove_channels(plain(), choice)
+    with pytest.raises(TypeError, match="`active` must be a dict"):
+        keras_chex.set_active(keras_chex.wrap(plain()), choice)

@@ -201,6 +201,23 @@ def test_a_pickled_model_is_the_same(narrow):
     )
 
 
+def test_a_clone_has_the_channels_of_the_original(tmp_path):
+    for name in ("sequential", "bottleneck"):
+        plain, x = checks.prepare(ROWS[name].build)
+        wrapped = keras_chex.wrap(plain)
+        active = checks.random_active(keras_chex.channel_groups(plain))
+        keras_chex.set_active(wrapped, active)
+        clone = keras.models.clone_model(wrapped)
+        clone.set_weights(wrapped.get_weights())
+        assert type(clone) is type(plain)
+        assert keras_chex.flops(clone) == keras_chex.flops(wrapped)
+        expected = wrapped.predict(x, verbose=0)
+        assert_same(clone.predict(x, verbose=0), expected)
+        assert_same(keras_chex.strip(clone)(x), expected)
+        loaded = saved_and_loaded(clone, tmp_path)
+        assert_same(loaded.predict(x, verbose=0), expected)
+
+
 def test_a_file_that_could_not_be_loaded_is_not_written(narrow, tmp_path):
     _, wrapped, _ = narrow
     with pytest.raises(ValueError, match="must end in `.keras`"):

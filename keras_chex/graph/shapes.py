@@ -1,5 +1,7 @@
 """Shapes of all tensors of a model for a given input shape."""
 
+import numbers
+
 import keras
 
 
@@ -32,13 +34,14 @@ def call_shapes(graph, model, input_shape=None):
                 "shape of one example, such as `input_shape=(224, 224, 3)`."
             )
         return shapes
-    given = input_shape
-    if not isinstance(given[0], (list, tuple)):
-        given = [given]
     known = [tuple(x.shape) for x in program.inputs]
-    if len(given) != len(known) or any(
-        not _fits(tuple(shape), full[1:])
-        for shape, full in zip(given, known, strict=True)
+    given = input_shape
+    if _is_shape(given) and not any(map(_is_shape, given)):
+        given = [given]
+    if not (
+        _is_shape(given)
+        and len(given) == len(known)
+        and all(map(_fits, given, known))
     ):
         raise ValueError(
             "Argument `input_shape` must fit the inputs of the model, without "
@@ -87,8 +90,17 @@ def _propagated(graph, given):
     return found
 
 
+def _is_shape(value):
+    return isinstance(value, (list, tuple))
+
+
 def _fits(shape, full):
-    return len(shape) == len(full) and all(
-        isinstance(n, int) and n > 0 and m in (None, n)
-        for n, m in zip(shape, full, strict=True)
+    """Tells whether the shape of one example fits that of a whole batch."""
+    return (
+        _is_shape(shape)
+        and len(shape) == len(full) - 1
+        and all(
+            isinstance(n, numbers.Integral) and n > 0 and m in (None, n)
+            for n, m in zip(shape, full[1:], strict=True)
+        )
     )

@@ -83,7 +83,7 @@ def set_active(model, active):
             (size,)}`; groups left out stay as they are.
 
     Raises:
-        TypeError: If `model` is not a Keras 3 model.
+        TypeError: If `model` is not a Keras 3 model, or `active` no dict.
         ValueError: If it is not built, no layer is wrapped, a group is unknown
             or frozen, or a choice is empty or out of range.
 
@@ -101,6 +101,7 @@ def set_active(model, active):
     """
     graph = read_channels(model)
     require_wrapped(model)
+    require_dict(active, "active", "group name: indices")
     groups = {group.name: group for group in graph.groups}
     sync_state(model)
     masks = read_active(graph)
@@ -162,6 +163,21 @@ def as_mask(group, choice):
             f"kept: {group.frozen}"
         )
     return mask
+
+
+def require_dict(value, argument, content):
+    """Raises where a choice of channels is no dict.
+
+    Args:
+        value: what was received.
+        argument: string, its name.
+        content: string, what keys and values are.
+    """
+    if not isinstance(value, dict):
+        raise TypeError(
+            f"Argument `{argument}` must be a dict {{{content}}}. Received: "
+            f"{value!r} (of type {type(value).__name__})"
+        )
 
 
 def require_wrapped(model):

@@ -44,6 +44,12 @@ class WrappedModel:
     exploration step.
     """
 
+    # `wrap_in_place` alone makes wrapped models. Keras' `clone_model` calls the
+    # class with clones of the layers, and gets what it gets for a `Sequential`:
+    # a model of the user's class with `ChexWrapper` layers.
+    def __new__(cls, *args, **kwargs):
+        return _plain_class(cls)(*args, **kwargs)
+
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
         callbacks, others, options = _take_callbacks(args, kwargs)
@@ -257,6 +263,11 @@ def _require_replaced(model, graph, replacements):
                 "list, tuple or dict of a layer. Keep it in an attribute, or "
                 "pass it in `exclude`."
             )
+
+
+def _plain_class(wrapped_class):
+    """The user's class, of which `wrapped_class` was made."""
+    return wrapped_class.__mro__[wrapped_class.__mro__.index(WrappedModel) + 1]
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_chex.graph.channels import read_channels
 from keras_chex.graph.selection import Selection
+from keras_chex.layers.active import require_dict
 from keras_chex.layers.wrapped_model import is_wrapped
 from keras_chex.surgery.narrowing import narrow_model
 
@@ -25,7 +26,7 @@ def remove_channels(model, channels):
         flattened.
 
     Raises:
-        TypeError: If `model` is not a Keras 3 model.
+        TypeError: If `model` is not a Keras 3 model, or `channels` no dict.
         ValueError: If `model` is not built, a layer is unknown or makes no
             channels, an index is out of range, or channels must stay (the
             message says why).
@@ -41,6 +42,7 @@ def remove_channels(model, channels):
     4
     """
     graph = read_channels(model)
+    require_dict(channels, "channels", "layer name: indices")
     if is_wrapped(model):
         raise ValueError(
             "Argument `model` must be a plain model. Received: "

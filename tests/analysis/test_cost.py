@@ -78,6 +78,23 @@ def test_width_cost_is_that_of_the_stripped_model(kind):
         assert getattr(keras_chex.summary(model), kind) == measured[kind]
 
 
+@pytest.mark.parametrize(
+    "shape", [8, (8, 8), (8, 8, 0), (8, 8, 3, 1), [(8, 8, 3)] * 2, "image", []]
+)
+def test_a_shape_that_does_not_fit_is_refused(shape):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
+    with pytest.raises(ValueError, match="`input_shape` must fit the inputs"):
+        keras_chex.flops(model, input_shape=shape)
+
+
+def test_a_shape_may_hold_integers_of_numpy():
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
+    shape = (*np.asarray([5, 4]), 3)
+    assert keras_chex.flops(model, input_shape=shape) == 3 * 2 * 27 * 4
+
+
 def test_open_sizes_need_an_input_shape():
     model = keras.Sequential(
         [keras.Input((None, None, 3)), layers.Conv2D(4, 3)]
