@@ -266,6 +266,17 @@ ROWS = {
         {"sum": "takes again"},
         zero_preserving=False,
     ),
+    "channel_statistics": Row(
+        parts.channel_statistics,
+        ("c1", "c2", "last"),
+        {"attention": "shares it between all channels"},
+        zero_preserving=False,
+    ),
+    "dot_layers": Row(
+        parts.dot_layers,
+        ("c1", "query+key", "value", "left+right"),
+        {"weights": "two channel axes"},
+    ),
     "einsum_dense": Row(
         parts.einsum_dense, ("c1", "e1", "e2+join", "heads", "last")
     ),

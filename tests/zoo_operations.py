@@ -271,3 +271,41 @@ def repeated_model():
     x = layers.Dense(5, "relu", name="each")(x)
     x = layers.LSTM(4, name="sum")(x)
     return keras.Model(video, layers.Dense(3, name="logits")(x))
+
+
+def channel_statistics():
+    """Spatial attention as in CBAM, and a normalisation spelled out."""
+
+    def body(image):
+        x = conv_bn_relu(image, 12, "c1")
+        maps = [ops.mean(x, -1, keepdims=True), ops.max(x, -1, keepdims=True)]
+        maps = layers.Concatenate(name="maps")(maps)
+        x = x * ops.sigmoid(conv(maps, 1, "attention"))
+        x = conv(x, 10, "c2")
+        mean, variance = ops.moments(x, axes=(1, 2, 3), keepdims=True)
+        x = (x - mean) * ops.rsqrt(variance + 1e-3)
+        return x / ops.norm(x, axis=-1, keepdims=True)
+
+    return model_of(body)
+
+
+def dot_layers():
+    """Attention between all pixels, and the likeness of two vectors."""
+    image = keras.Input(IMAGE, name="image")
+    x = conv_bn_relu(image, 8, "c1")
+    height, width = x.shape[1:3]
+    query, key, value = (
+        layers.Reshape((height * width, 6))(layers.Conv2D(6, 1, name=name)(x))
+        for name in ("query", "key", "value")
+    )
+    scores = layers.Softmax()(layers.Dot(axes=2, name="scores")([query, key]))
+    x = layers.Dot(axes=(2, 1), name="weighted")([scores, value])
+    # As in GCNet: one weight for every pixel.
+    weights = layers.Softmax(axis=1)(layers.Dense(1, name="weights")(x))
+    x = ops.matmul(ops.transpose(x, (0, 2, 1)), weights)
+    x = layers.Flatten(name="pooled")(x)
+    left = layers.Dense(7, name="left")(x)
+    right = layers.Dense(7, name="right")(x)
+    alike = layers.Dot(axes=-1, normalize=True, name="alike")([left, right])
+    product = ops.sum(left * right, axis=-1, keepdims=True)
+    return keras.Model(image, layers.Concatenate()([alike, product]))

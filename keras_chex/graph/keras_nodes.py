@@ -17,6 +17,7 @@ from keras.src.backend.common.variables import AutocastScope
 from keras.src.models.functional import Functional
 from keras.src.ops import core as raw_core
 from keras.src.ops import image as raw_image
+from keras.src.ops import linalg as raw_linalg
 from keras.src.ops import math as raw_math
 from keras.src.ops import nn as raw_nn
 from keras.src.ops import numpy as raw_numpy
@@ -238,7 +239,7 @@ def raw_operation(name):
     >>> raw_operation("Add").__name__
     'Add'
     """
-    modules = (raw_numpy, raw_nn, raw_core, raw_image, raw_math)
+    modules = (raw_numpy, raw_nn, raw_core, raw_image, raw_math, raw_linalg)
     for module in (*modules, raw_activations):
         found = getattr(module, name, None)
         if found is not None:

@@ -35,6 +35,8 @@ REFUSED = {
     "padded_space_and_channels": f"{OWN_OPERATION}.*class GetItem",
     "channel_splits": f"{OWN_OPERATION}.*class Split",
     "axes_moved": f"{OWN_OPERATION}.*class Mean",
+    "channel_statistics": f"{OWN_OPERATION}.*class Mean",
+    "dot_layers": f"{OWN_OPERATION}.*class Matmul",
     "comparisons_and_shifts": f"{OWN_OPERATION}.*class Greater",
     **{
         name: OWN_LAYER

@@ -26,7 +26,10 @@ class _ContractionRule(Rule):
             ids = self._meet(call, sources, letter)
             if ids is not None and letter in result:
                 kept[letter] = ids
-        letters = sorted(kept, key=result.index)
+        # An axis with a single channel, as of an attention map, leaves room.
+        letters = sorted(
+            kept, key=lambda x: (len(kept[x]) > 1, result.index(x))
+        )
         for letter in letters[:-1]:
             call.ids.freeze(kept[letter], f"'{call.name}' has two channel axes")
         if not letters:
@@ -76,6 +79,30 @@ class MatmulRule(_ContractionRule):
             return None
         batch = string.ascii_lowercase[: len(shapes[0]) - 2]
         return [f"{batch}xy", f"{batch}yz"], f"{batch}xz"
+
+
+@register_rule(keras.layers.Dot)
+class DotRule(_ContractionRule):
+    """One axis of each of two inputs is summed over; others stand in order.
+
+    With `normalize=True` first come norms, of the channels that are there.
+    """
+
+    def spelled(self, call):
+        ranks = [len(shape) for shape in call.input_shapes]
+        axes = np.broadcast_to(call.layer.axes, 2) % ranks
+        letters = iter(string.ascii_lowercase)
+        batch, summed = next(letters), next(letters)
+        sources = [
+            batch + "".join(next(letters) for _ in range(rank - 1))
+            for rank in ranks
+        ]
+        sources = [
+            source[:axis] + summed + source[axis + 1 :]
+            for source, axis in zip(sources, axes, strict=True)
+        ]
+        kept = "".join(source[1:].replace(summed, "") for source in sources)
+        return sources, batch + kept
 
 
 @register_rule(raw_operation("DotProductAttention"))

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 
-from keras_chex.graph.channel_ids import Channels
+from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.keras_nodes import raw_operation
 from keras_chex.graph.rule import Rule, register_rule
 
@@ -224,7 +224,7 @@ class AxisOfOneRule(Rule):
 
 _REDUCTIONS = (
     "Mean Max Min Sum Prod Var Std Amax Amin Logsumexp Median Any All Moments "
-    "Nanmax Nanmean Nanmin Nanprod Nanstd Nansum Nanvar"
+    "Nanmax Nanmean Nanmin Nanprod Nanstd Nansum Nanvar Norm"
 ).split()
 _known_reductions = [
     op for op in map(raw_operation, _REDUCTIONS) if op is not None
@@ -233,7 +233,11 @@ _known_reductions = [
 
 @register_rule(*_known_reductions)
 class ReduceRule(Rule):
-    """A reduction over space; one over the channels is a barrier."""
+    """Over space, channels stay; over channels, of those that are there.
+
+    As in a normalisation over the channels, any number of them will do, in any
+    order, and the result has none.
+    """
 
     def flow(self, call):
         tensor, rank = call.inputs[0], len(call.input_shapes[0])
@@ -244,7 +248,7 @@ class ReduceRule(Rule):
         axes = call.layer.axes if is_moments else call.layer.axis
         axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
         if tensor.axis in axes:
-            return call.barrier(f"'{call.name}' reduces over the channels")
+            return [Opaque(f"'{call.name}'")] * outputs
         if call.layer.keepdims:
             return [tensor] * outputs
         gone = sum(int(axis) < tensor.axis for axis in axes)
