@@ -89,7 +89,8 @@ TUNED = (
     *("css_mru_bn_scale_end_0.5", "css_mru_regrow_0.2"),
     *("end_0.5", "regrow_0.2", "regrow_0.5"),
     *("streams_0", "streams_0.25", "streams_0.5", "allocation_cost"),
-    "fisher_blend_0.5",
+    *("fisher_blend_0.5", "fisher_end_0.33", "fisher_end_0.5"),
+    "fisher_end_0.9",
 )
 
 TITLES = {

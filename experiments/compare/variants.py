@@ -100,7 +100,12 @@ _VARIANTS = {
         f"regrow_{value:g}": {"regrow": value} for value in (0.1, 0.2, 0.5)
     },
     "interval": {f"interval_{n}": {"interval": n} for n in (1, 4, 8)},
-    "end": {f"end_{v:g}": {"end": v} for v in (0.25, 0.33, 0.5, 0.9)},
+    "end": {
+        **{f"end_{v:g}": {"end": v} for v in (0.25, 0.33, 0.5, 0.9)},
+        **{
+            f"fisher_end_{v:g}": {**_FISHER, "end": v} for v in (0.33, 0.5, 0.9)
+        },
+    },
     "probability": {
         f"probability_{name}": {"probability": name}
         for name in ("softmax", "unsquared", "uniform")
