@@ -1,6 +1,7 @@
 """Image sets of the study, converted once to arrays that need only NumPy."""
 
 import dataclasses
+import importlib.util
 
 import numpy as np
 
@@ -30,6 +31,9 @@ def load_images(setting, directory):
 
     Returns:
         An `ImageSet`.
+
+    Raises:
+        RuntimeError: If the set is not converted and TensorFlow is missing.
     """
     path = directory / f"{setting.dataset}_{setting.pixels}.npz"
     if not path.exists():
@@ -86,6 +90,12 @@ def _convert(name, pixels, path):
         pairs = (images.train, images.test)
     else:
         source, test = SOURCES[name]
+        if importlib.util.find_spec("tensorflow_datasets") is None:
+            raise RuntimeError(
+                f"{path} is missing, and `tensorflow_datasets`, which makes "
+                f"it of '{source}', is not installed here. Start a cell of "
+                "the same setting where it is, and copy the file."
+            )
         pairs = [_read(source, split, pixels) for split in ("train", test)]
     arrays = [array for pair in pairs for array in pair]
     with replacing(path) as beside:

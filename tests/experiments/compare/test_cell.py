@@ -1,6 +1,7 @@
 """Cells of every kind, trained in miniature on noise."""
 
 import dataclasses
+import importlib.util
 import json
 
 import keras
@@ -76,6 +77,18 @@ def test_variants_are_chosen_on_training_images(places):
     np.testing.assert_array_equal(images.test[1], labels[IMAGES - 24 :])
     # Not even images that are left out of training are scored.
     assert len(images.test[0]) == 24
+
+
+def test_missing_data_and_nothing_to_make_it_of(tmp_path, monkeypatch):
+    setting = dataclasses.replace(TOY, dataset="cifar10")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name == "tensorflow_datasets" else find(name),
+    )
+    with pytest.raises(RuntimeError, match="cifar10_8.npz is missing"):
+        load_images(setting, tmp_path)
 
 
 def cost_by_hand(first, second, third):
