@@ -123,6 +123,7 @@ STUDIES = {
         (
             *(contender.name for contender in HEADLINE),
             *("css_mru_fisher", "css_mru_bn_scale", SCRATCH.name),
+            "fisher_end_0.5",
         ),
         (
             *("cifar16_some", "imagenette24", "cifar16_long"),
