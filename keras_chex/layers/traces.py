@@ -1,6 +1,5 @@
 """Gives back the memory of a compiled function that is not used any more."""
 
-import gc
 import types
 
 import keras
@@ -20,22 +19,25 @@ def release_traces(function):
 
     Args:
         function: a train, test or predict function of a Keras model.
+
+    Returns:
+        Bool, whether there were any. They are cycles of Python objects, and
+        stay until the next `gc.collect()`.
     """
     if keras.backend.backend() != "tensorflow":
-        return
+        return False
     from tensorflow.python.framework import ops
 
     registry = getattr(ops.gradient_registry, "_registry", {})
-    for traced in _traced_functions(function, set()):
-        for concrete in traced._list_all_concrete_functions():
-            for name in _custom_gradients(concrete.graph):
-                registry.pop(name, None)
-
-
-def collect_traces():
-    """Frees released graphs, which are cycles of Python objects."""
-    if keras.backend.backend() == "tensorflow":
-        gc.collect()
+    graphs = [
+        concrete.graph
+        for traced in _traced_functions(function, set())
+        for concrete in traced._list_all_concrete_functions()
+    ]
+    for graph in graphs:
+        for name in _custom_gradients(graph):
+            registry.pop(name, None)
+    return bool(graphs)
 
 
 def _traced_functions(function, seen):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import pathlib
 import tempfile
 
@@ -22,7 +23,7 @@ from keras_chex.graph.keras_training import (
 )
 from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
-from keras_chex.layers.traces import collect_traces, release_traces
+from keras_chex.layers.traces import release_traces
 
 
 class _State:
@@ -375,9 +376,10 @@ def drop_functions(model, kinds):
     """
     names = {kind: f"{kind}_function" for kind in kinds}
     dropped = [k for k in kinds if getattr(model, names[k], None) is not None]
+    released = False
     for kind in dropped:
-        release_traces(getattr(model, names[kind]))
+        released |= release_traces(getattr(model, names[kind]))
         setattr(model, names[kind], None)
-    if dropped:
-        collect_traces()
+    if released:
+        gc.collect()
     return dropped
