@@ -11,7 +11,7 @@ from experiments.common.recipe import Recipe
 from experiments.common.run_directory import read_json, read_rows
 from experiments.common.widths import stage_widths
 
-RECIPE = Recipe(epochs=4, batch_size=32, lr=0.1, shift=1)
+RECIPE = Recipe(epochs=4, batch_size=64, lr=0.1, shift=1)
 TITLE = "Digits"
 
 
@@ -44,7 +44,7 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def finished(images, tmp_path_factory):
+def finished(images, tmp_path_factory, eager_training):
     race = contest.Contest(tmp_path_factory.mktemp("run"), images, RECIPE)
     return race, race.run(build, 12, scheduler(), True, TITLE)
 

@@ -26,7 +26,7 @@ def build():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, eager_training):
     batches = PointBatches(
         synthetic_points(16, 8), 24, 8, Augmentation(jitter=0.0), balance=0.5
     )

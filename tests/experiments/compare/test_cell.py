@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from experiments.common import training
-from experiments.common.recipe import compile_model
 from experiments.common.run_directory import read_json
 from experiments.compare import cell as cells
 from experiments.compare import grid
@@ -19,10 +18,9 @@ from experiments.compare.estimate import Estimator
 from experiments.compare.places import Places
 from experiments.compare.settings import Setting
 from experiments.compare.variants import CONTENDERS
-from tests.checks import EAGER
 
 EPOCHS, IMAGES = 4, 64
-TOY = Setting("toy", "digits", 8, 8, 4, EPOCHS, 32, 0.05, 1e-3, 1)
+TOY = Setting("toy", "digits", 8, 8, 4, EPOCHS, 64, 0.05, 1e-3, 1)
 # Those that need another come after it.
 NAMES = ("dense", "slim", "oneshot_css", "chex")
 NAMES += ("slim_equal_training", "chex_widths_scratch", "magnitude")
@@ -55,17 +53,9 @@ def places(tmp_path_factory):
     return places
 
 
-def compile_eager(model, recipe, steps):
-    """So few steps take less time than tracing them."""
-    compile_model(model, recipe, steps)
-    model.run_eagerly = EAGER
-
-
 @pytest.fixture(scope="module")
-def records(places):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "compile_model", compile_eager)
-        return {name: run_cell(toy(name), places) for name in NAMES}
+def records(places, eager_training):
+    return {name: run_cell(toy(name), places) for name in NAMES}
 
 
 def test_variants_are_chosen_on_training_images(places):
