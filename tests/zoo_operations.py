@@ -277,14 +277,17 @@ def channel_statistics():
     """Spatial attention as in CBAM, and a normalisation spelled out."""
 
     def body(image):
-        x = conv_bn_relu(image, 12, "c1")
-        maps = [ops.mean(x, -1, keepdims=True), ops.max(x, -1, keepdims=True)]
+        x = conv_bn(image, 12, "c1")
+        # Without optimisations, XLA has NaN in the gradients of `ops.max`.
+        maps = [ops.mean, ops.logsumexp]
+        maps = [statistic(x, axis=-1, keepdims=True) for statistic in maps]
         maps = layers.Concatenate(name="maps")(maps)
         x = x * ops.sigmoid(conv(maps, 1, "attention"))
         x = conv(x, 10, "c2")
         mean, variance = ops.moments(x, axes=(1, 2, 3), keepdims=True)
         x = (x - mean) * ops.rsqrt(variance + 1e-3)
-        return x / ops.norm(x, axis=-1, keepdims=True)
+        squares = ops.sum(ops.square(x), axis=-1, keepdims=True)
+        return x / ops.sqrt(squares + 1e-3)
 
     return model_of(body)
 

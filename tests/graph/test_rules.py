@@ -181,3 +181,29 @@ def test_weights_that_no_rule_knows_freeze_a_layer():
     assert "weights its rule does not know: ['extra']" in (
         groups["before"].frozen
     )
+
+
+@pytest.mark.parametrize(
+    "name", "mean max min sum prod var std logsumexp norm any".split()
+)
+@pytest.mark.parametrize("axis", [-1, (1, 2, 3)])
+def test_reductions_over_channels_take_any_number(name, axis):
+    if name == "norm" and axis != -1:
+        pytest.skip("`ops.norm` takes one or two axes")
+    image = keras.Input((4, 4, 3))
+    x = layers.Conv2D(6, 3, padding="same", name="conv")(image)
+    reduced = getattr(keras.ops, name)(x, axis=axis, keepdims=True)
+    x = x * keras.ops.cast(reduced, "float32")
+    groups = groups_of(layers.Conv2D(2, 1, name="last")(x), image)
+    assert groups["conv"].frozen is None
+
+
+def test_one_channel_of_a_product_leaves_the_others_free():
+    pixels = keras.Input((16, 3))
+    x = layers.Dense(6, name="wide")(pixels)
+    weights = layers.Dense(1, name="weights")(x)
+    pooled = keras.ops.matmul(keras.ops.transpose(x, (0, 2, 1)), weights)
+    outputs = layers.Dense(2, name="last")(layers.Flatten()(pooled))
+    groups = groups_of(outputs, pixels)
+    assert groups["wide"].frozen is None
+    assert "two channel axes" in groups["weights"].frozen
