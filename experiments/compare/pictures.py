@@ -1,5 +1,7 @@
 """Pictures of a study: accuracy against cost, widths over time."""
 
+import itertools
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -9,7 +11,7 @@ from ..common.run_directory import replacing
 from . import grid
 from .page import describe
 
-# Contenders of the headline stand out; others share the last style.
+# Contenders of the headline stand out; others are black, told apart by marker.
 STYLES = {
     "dense": ("#767676", "s"),
     "slim": ("#c45a00", "o"),
@@ -26,6 +28,7 @@ STYLES = {
     "css_mru_fisher": ("#17a2b8", "P"),
     "css_mru_bn_scale": ("#8a8a3a", "h"),
 }
+OTHER_MARKERS = "x+1234|_"
 COSTS = (
     ("FLOPs / dense", lambda line: line.share("flops", "dense_flops")),
     (
@@ -98,6 +101,8 @@ def plot_costs(lines, path, title):
     costs = COSTS if timed else WITHOUT_TIME
     panels = figure.subplots(1, len(costs), sharey=True)
     names = list(dict.fromkeys(line.contender for line in lines))
+    others = [name for name in names if name not in STYLES]
+    markers = dict(zip(others, itertools.cycle(OTHER_MARKERS), strict=False))
     for axes, (label, cost) in zip(panels, costs, strict=True):
         for name in names:
             points = sorted(
@@ -108,7 +113,7 @@ def plot_costs(lines, path, title):
             if not points:
                 continue
             x, y, spreads = zip(*points, strict=True)
-            colour, marker = STYLES.get(name, ("black", "x"))
+            colour, marker = STYLES.get(name, ("black", markers.get(name)))
             axes.errorbar(
                 x,
                 y,
