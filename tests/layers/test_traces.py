@@ -59,7 +59,7 @@ def test_graphs_do_not_pile_up_when_widths_change(wrapped):
     change(wrapped, 3)
     change(wrapped, 4)
     before = graphs()
-    for width in (5, 6):
+    for width in (5, 6, 7):
         change(wrapped, width)
     assert graphs() == before
 
@@ -69,7 +69,7 @@ def test_graphs_do_not_pile_up_when_weights_are_set(wrapped):
     narrow = wrapped.get_weights()
     change(wrapped, 4)
     before, wide = graphs(), wrapped.get_weights()
-    for weights in (narrow, wide):
+    for weights in (narrow, wide, narrow, wide):
         wrapped.set_weights(weights)
         use(wrapped)
     assert graphs() == before
