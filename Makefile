@@ -6,8 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := benchmarks experiments keras_chex tests setup.py
-# Two test processes; `make test WORKERS=0` runs all tests in one.
+# Two test processes; `make test WORKERS=0` runs all tests in one. Each takes
+# half of the files, then what the other has left: what the tests of a file
+# share is made once.
 WORKERS ?= 2
+SHARED := --numprocesses=$(WORKERS) --dist=worksteal
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -46,7 +49,7 @@ demo: $(STAMP)
 	$(BIN)/python experiments/digits.py $(DEMO_FLAGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(SHARED) $(PYTEST_FLAGS)
 
 # Other backends of Keras, in environments without TensorFlow: `.venv-jax` and
 # `.venv-torch`. Any build of PyTorch will do, such as the small one for
@@ -85,17 +88,17 @@ test-torch: export OMP_NUM_THREADS ?= 1
 
 test-jax test-torch: test-%: .venv-%/.installed
 	KERAS_BACKEND=$* $(<D)/bin/python -m pytest -rs \
-	  --numprocesses=$(WORKERS) $(PYTEST_FLAGS) $(CORE_TESTS)
+	  $(SHARED) $(PYTEST_FLAGS) $(CORE_TESTS)
 
 large: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --run_large \
+	$(BIN)/python -m pytest $(SHARED) --run_large \
 	  $(PYTEST_FLAGS)
 
 FUZZ ?= 2000
 
 fuzz: $(STAMP)
 	KERAS_CHEX_FUZZ=$(FUZZ) $(BIN)/python -m pytest \
-	  --numprocesses=$(WORKERS) $(PYTEST_FLAGS) tests/test_fuzz.py
+	  $(SHARED) $(PYTEST_FLAGS) tests/test_fuzz.py
 
 # `MODELS_FLAGS="--only=ResNet50"` checks one; see the program for the others.
 models: $(STAMP)
@@ -128,7 +131,7 @@ wheel: $(STAMP)
 	cp -r *.md LICENSE Makefile docs pyproject.toml setup.py \
 	  requirements*.txt tests benchmarks experiments build/wheel_test
 	cd build/wheel_test && venv/bin/python -m pytest \
-	  --numprocesses=$(WORKERS) --ignore=tests/test_floors.py \
+	  $(SHARED) --ignore=tests/test_floors.py \
 	  --ignore=tests/test_packaging.py $(PYTEST_FLAGS)
 
 clean:

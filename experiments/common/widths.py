@@ -1,6 +1,7 @@
 """Widths of the stages of a network, and those of a uniformly slim one."""
 
 import bisect
+import functools
 
 STAGE_FACTORS = (1, 2, 4)
 VGG_FACTORS = (1, 2, 4, 8, 8)
@@ -33,7 +34,7 @@ def slim_widths(cost, width, target, factors=STAGE_FACTORS):
 
     Args:
         cost: function from the widths of the stages to the cost of the
-            network.
+            network; called once for each of some ten networks.
         width: int, channels of the first stage of the dense network.
         target: number, the cost to come near to.
         factors: ints, see `stage_widths`.
@@ -47,7 +48,7 @@ def slim_widths(cost, width, target, factors=STAGE_FACTORS):
     >>> slim_widths(lambda widths: sum(w * w for w in widths), 16, target=2688)
     (11, 23, 45)
     """
-    steps = 8 * width * max(factors)
+    cost, steps = functools.cache(cost), 8 * width * max(factors)
     candidates = sorted(
         {stage_widths(width, n / steps, factors) for n in range(1, steps + 1)}
     )

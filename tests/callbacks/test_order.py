@@ -25,7 +25,7 @@ class Weights(keras.callbacks.Callback):
 def run(callbacks, **options):
     model = prepared(**options)
     model.fit(
-        X, Y, batch_size=8, epochs=6, verbose=0, callbacks=callbacks,
+        X, Y, batch_size=16, epochs=6, verbose=0, callbacks=callbacks,
         shuffle=False, validation_data=(X, Y),
     )  # fmt: skip
     return model
@@ -100,9 +100,9 @@ def test_a_failed_run_leaves_no_trace_in_the_callback():
     model = prepared()
     # A list of one's own is not reordered; the callback does all by itself.
     callbacks = keras.callbacks.CallbackList(
-        [callback], add_history=True, model=model, epochs=6, steps=4
+        [callback], add_history=True, model=model, epochs=6, steps=2
     )
-    model.fit(X, Y, batch_size=8, epochs=6, verbose=0, callbacks=callbacks)
+    model.fit(X, Y, batch_size=16, epochs=6, verbose=0, callbacks=callbacks)
     assert keras_chex.summary(model).flops <= 0.5 * (
         keras_chex.summary(model).dense_flops
     )

@@ -115,7 +115,7 @@ def test_a_replica_with_other_channels_stops_the_run():
     assert message.startswith(
         "All replicas must explore alike. Received: other active channels in "
         "replica 1 than in replica 0, of 2. This worker has: epoch 1, "
-        "optimizer step 4, flops=0.5"
+        "optimizer step 2, flops=0.5"
     )
 
 
