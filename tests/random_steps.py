@@ -8,7 +8,7 @@ option of every choice is the simplest: Hypothesis shrinks towards it.
 WIDTHS = (4, 6, 2, 3, 5, 7, 8, 9)
 _KEEP_ZERO = ("relu", "tanh", "silu", "gelu", "elu", "leaky_relu", "softsign")
 _SHARED = ([1, 2], None, [1], [1, 2, 3])
-_BARRIERS = "shift lambda gain softmax roll layer constant space".split()
+_BARRIERS = "shift lambda softmax roll layer constant space".split()
 _LIFT_ZERO = ("sigmoid", "softplus", "hard_sigmoid", "log_sigmoid")
 
 
@@ -249,8 +249,10 @@ def arithmetic(p, x):
 
 
 def scaled(p, x):
-    form = p.pick(("LayerScale", "Rescaling", "Dropout", "SpatialDropout2D"))
+    forms = "LayerScale ChannelGain Rescaling Dropout SpatialDropout2D"
+    form = p.pick(forms.split())
     options = {
+        "ChannelGain": {},
         "LayerScale": {"init_values": 1.0, "projection_dim": p.shape(x)[-1]},
         "Rescaling": {"scale": 0.5, "offset": 0.0 if p.safe else 0.2},
         "Dropout": {"rate": 0.2, "seed": 1},
@@ -264,8 +266,6 @@ def barrier(p, x):
     form = p.pick(_BARRIERS)
     if form == "lambda" and not p.code:
         return p.add("lambda", x)
-    if form == "gain":
-        return p.add("ChannelGain", x)
     if form == "constant":
         return p.add("constant", x)
     if form == "space" and not p.safe:

@@ -16,6 +16,7 @@ from tests import zoo_blocks as blocks
 from tests import zoo_code as code
 from tests import zoo_layers as kinds
 from tests import zoo_operations as parts
+from tests import zoo_own as own
 from tests import zoo_topologies as shapes
 from tests.zoo_custom import ScaledLossModel
 
@@ -189,8 +190,8 @@ ROWS = {
     "layer_without_rule": Row(
         kinds.layer_without_rule, ("c1", "c2"), {"middle": "shift"}
     ),
-    "layer_with_own_weight": Row(
-        kinds.layer_with_own_weight, ("c1", "c2"), {"middle": "gain"}
+    "layers_with_own_weights": Row(
+        own.layers_with_own_weights, ("c1", "middle", "c2")
     ),
     "lambda_layer": Row(
         kinds.lambda_layer, ("c1", "c2"), {"middle": "reverse"}

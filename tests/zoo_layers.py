@@ -5,7 +5,6 @@ import numpy as np
 from keras import layers, ops
 
 from tests.zoo_custom import (
-    ChannelGain,
     ChannelShift,
     ScaledLossModel,
     SmallClassifier,
@@ -255,10 +254,6 @@ def layer_without_rule():
     return between(
         layers.Conv2D(6, 3, name="middle"), ChannelShift(name="shift")
     )
-
-
-def layer_with_own_weight():
-    return between(layers.Conv2D(6, 3, name="middle"), ChannelGain(name="gain"))
 
 
 def lambda_layer():

@@ -12,6 +12,8 @@ import numpy as np
 from keras_chex.graph.rule import weight_of
 from keras_chex.graph.shapes import call_shapes
 
+UNCOUNTED = "FLOPs not counted: no channel rule"
+
 
 @dataclasses.dataclass(frozen=True)
 class WeightTerm:
@@ -118,9 +120,8 @@ def layer_costs(graph, model, units, input_shape=None):
         elif getattr(op.layer, "weights", ()):
             count = op.layer.count_params()
             kind = type(op.layer).__name__
-            note = "FLOPs not counted: no channel rule"
             costs.append(
-                LayerCost(op.name, kind, 0, 0, count, count, 0, 0, note)
+                LayerCost(op.name, kind, 0, 0, count, count, 0, 0, UNCOUNTED)
             )
     return tuple(costs)
 
@@ -136,6 +137,8 @@ def _cost(graph, op, terms, units, everything):
     unit = graph.unit_of[ids]
     groups = {graph.groups[g] for g in graph.group_of[unit] if g >= 0}
     reasons = dict.fromkeys(g.frozen for g in groups if g.frozen)
+    if op.inner_rule.only_consumes(op.inner):
+        reasons[UNCOUNTED] = None
     return LayerCost(
         name=op.name,
         kind=type(op.inner).__name__,

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 
 from keras_chex.graph import rules as rules
+from keras_chex.graph.call import Call
 from keras_chex.graph.channel_ids import ChannelIds, Channels, Opaque
 from keras_chex.graph.groups import ChannelGroup, gather_groups
 from keras_chex.graph.program import Program, closed_sublayers, read_program
-from keras_chex.graph.rule import Barrier, Call, rule_for, weight_of
+from keras_chex.graph.rule import Barrier, rule_for, weight_of
 from keras_chex.graph.rules.activation import may_have_weights
 from keras_chex.graph.trial import Trial
 
@@ -54,7 +55,9 @@ class Operation:
     @property
     def ends_channels(self):
         """Bool: whether it makes other channels than those it takes in."""
-        return "out" in self.sides
+        return "out" in self.sides or (
+            bool(self.sides) and self.inner_rule.only_consumes(self.inner)
+        )
 
     @property
     def inner(self):

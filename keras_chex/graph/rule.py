@@ -2,10 +2,10 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 
-from keras_chex.graph.channel_ids import Channels, Opaque
-from keras_chex.graph.keras_masks import masks_given
+from keras_chex.graph.keras_nodes import is_model, own_weights, sublayers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,81 +101,6 @@ def weight_of(layer, path):
     return found
 
 
-class Call:
-    """One call of a layer, as a rule sees it.
-
-    Attributes:
-        layer: the layer or raw operation that is called.
-        name: str, its path in the model.
-        inputs: list of `Channels` or `Opaque`, one per input tensor.
-        input_shapes: list of tuples with the batch axis.
-        output_shapes: list of tuples with the batch axis.
-        constants: tuple of the call's arguments that are not graph tensors.
-        masks: int, how many of the inputs, the last ones, are masks that Keras
-            hands from layer to layer.
-        ids: `ChannelIds`, to tie and to freeze.
-        sides: dict from side to the ids recorded for the layer's weights.
-        stand_in: a layer that does the same for any number of channels, where
-            the called one has their number baked in; else None.
-        counted: the ids whose number is baked in there; else None.
-    """
-
-    def __init__(self, layer, name, inputs, node, ids, producer):
-        self.layer = layer
-        self.name = name
-        self.inputs = inputs
-        self.input_shapes = [tuple(x.shape) for x in node.inputs]
-        self.output_shapes = [tuple(x.shape) for x in node.outputs]
-        self.constants = node.constants
-        self.masks = masks_given(node)
-        self.ids = ids
-        self.sides = {}
-        self.stand_in = None
-        self.counted = None
-        self._producer = producer
-
-    def read(self, axis, index=0):
-        """Ids of an input tensor along `axis`, frozen where unknown."""
-        tensor, shape = self.inputs[index], self.input_shapes[index]
-        axis %= len(shape)
-        if isinstance(tensor, Channels) and tensor.axis == axis:
-            return tensor.ids
-        if isinstance(tensor, Channels):
-            reason = f"'{self.name}' works along another axis"
-            self.ids.freeze(tensor.ids, reason)
-        else:
-            reason = tensor.reason
-        fresh = self.ids.new(shape[axis], -1)
-        self.ids.freeze(fresh, reason)
-        return fresh
-
-    def axis_of(self, axis, index=0):
-        """Counts an axis of an input from 0."""
-        return axis % len(self.input_shapes[index])
-
-    def consume(self, axis):
-        """Like `read`, recorded as the channels the weights take in."""
-        self.sides["in"] = self.read(axis)
-        return self.sides["in"]
-
-    def produce(self, count):
-        """Makes `count` new channels, recorded as those the weights make."""
-        self.sides["out"] = self.ids.new(count, self._producer)
-        return self.sides["out"]
-
-    def replace(self, stand_in, ids):
-        """Names a stand-in, and the channels whose number it adapts to."""
-        self.stand_in, self.counted = stand_in, ids
-
-    def barrier(self, reason):
-        """Freezes everything that comes in and hides what goes out."""
-        for tensor in self.inputs:
-            if isinstance(tensor, Channels):
-                self.ids.freeze(tensor.ids, reason)
-        self.sides, self.stand_in, self.counted = {}, None, None
-        return [Opaque(reason) for _ in self.output_shapes]
-
-
 class Rule:
     """What one layer type does with channels: flow, weights and config.
 
@@ -219,6 +144,10 @@ class Rule:
     def keeps_channels(self, layer):
         """Why a layer keeps all channels it makes; None where it need not."""
         return None
+
+    def only_consumes(self, layer):
+        """Whether it takes channels in and makes others, which all stay."""
+        return False
 
     def flow(self, call):
         """Follows channels through one `Call`.
@@ -300,6 +229,8 @@ class Barrier(Rule):
 _RULES = {}
 # Of packages that need not be there: by their name and that of the class.
 _RULES_BY_NAME = {}
+# Of layers with weights that have no other: at most one.
+_RULES_OF_OTHERS = []
 
 
 def register_rule(*layer_classes):
@@ -363,13 +294,38 @@ def register_rule_by_name(package, *class_names):
     return register
 
 
+def register_rule_of_others(rule_class):
+    """Registers the rule of the user's layers with weights and no rule."""
+    _RULES_OF_OTHERS[:] = [rule_class()]
+    return rule_class
+
+
 def rule_for(operation):
     """Returns the rule of a layer or raw operation.
 
     Returns:
-        The registered rule of the nearest base class; a `Barrier` with the
-        reason if there is none, or if a class in between overrides `call`.
+        The registered rule of the nearest base class. If there is none, or a
+        class in between overrides `call`: that of layers of the user's with
+        weights, else a `Barrier` with the reason.
     """
+    rule = _known_rule(operation)
+    if isinstance(rule, Barrier) and _has_weights_of_its_own(operation):
+        return next(iter(_RULES_OF_OTHERS), rule)
+    return rule
+
+
+def _has_weights_of_its_own(operation):
+    """Whether it is a layer of the user's with weights, or not built yet."""
+    return (
+        isinstance(operation, keras.layers.Layer)
+        and not is_model(operation)
+        and not sublayers(operation)
+        and not type(operation).call.__module__.startswith("keras.")
+        and (not operation.built or bool(own_weights(operation)))
+    )
+
+
+def _known_rule(operation):
     name = type(operation).__name__
     for base in type(operation).__mro__:
         if base in _RULES:

@@ -114,6 +114,13 @@ class ChexWrapper(keras.layers.Wrapper):
             for name, axes in self.rule.weights(self.layer).items()
             if weight_of(self.layer, name) is not None
         }
+        if not self.spec and self.layer.weights:
+            raise ValueError(
+                "Argument `layer` must have weights that its rule knows. "
+                f"Received: '{self.layer.name}' of class "
+                f"{type(self.layer).__name__}. Leave it unwrapped, or register "
+                "a rule with `keras_chex.register_rule`."
+            )
         self.sizes = _sizes(self.layer, self.spec)
         self._state = WrapperState(self)
         self._twin = NarrowTwin(self)

@@ -44,9 +44,7 @@ def test_a_loop_by_hand_does_what_fit_does(options, times):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "unit,interval,end", [("epoch", 1, 4), ("step", 3, 8)]
-)
+@pytest.mark.parametrize("unit,interval,end", [("epoch", 1, 4), ("step", 3, 8)])
 @pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.large), 7])
 def test_an_interrupted_loop_goes_on(tmp_path, unit, interval, end, stop):
     options = {"unit": unit, "interval": interval, "end": end}

@@ -19,7 +19,7 @@ OWN_CODE = "must be a built functional or Sequential model"
 # Rows of the zoo that Keras 2 cannot express, and what is said of them.
 REFUSED = {
     "layer_without_rule": OWN_LAYER,
-    "layer_with_own_weight": OWN_LAYER,
+    "layers_with_own_weights": OWN_LAYER,
     "lambda_layer": OWN_LAYER,
     "group_normalization": "'rms' of class RMSNormalization",
     "convnext_block": "'scale' of class LayerScale",

@@ -94,22 +94,37 @@ def test_unknown_layer_freezes_by_name():
             self.shift = self.add_weight(shape=())
 
         def call(self, inputs):
-            return inputs + self.shift
+            return self.shift * keras.ops.flip(inputs, axis=-1)
 
     x = keras.Input((4, 4, 3))
     y = Mystery(name="odd")(layers.Conv2D(5, 1, name="a")(x))
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 1, name="b")(y))
     groups = groups_of(layers.Dense(2)(y), x)
-    assert groups["a"].frozen == "'odd' has no channel rule for Mystery"
+    assert groups["a"].frozen == (
+        "'odd' has no channel rule for Mystery, which mixes channels, tells "
+        "them apart or draws at random"
+    )
     assert groups["b"].frozen is None
 
 
-def test_subclass_that_overrides_call_gets_no_rule():
+def test_subclass_that_overrides_call_loses_the_rule():
     class Twice(layers.Conv2D):
         def call(self, inputs):
             return 2 * super().call(inputs)
 
-    assert "overrides `call` of Conv2D" in rule_for(Twice(3, 1)).reason
+    class Inverse(layers.ReLU):
+        def call(self, inputs):
+            return -super().call(inputs)
+
+    assert rule_for(Twice(3, 1)) is not rule_for(layers.Conv2D(3, 1))
+    x = keras.Input((4, 4, 3))
+    y = Twice(4, 1, name="twice")(layers.Conv2D(5, 1, name="a")(x))
+    groups = groups_of(layers.Dense(2)(layers.GlobalAveragePooling2D()(y)), x)
+    assert groups["a"].frozen is None
+    assert "twice" not in groups
+    layer = Inverse()
+    layer.build((None, 3))
+    assert "overrides `call` of ReLU" in rule_for(layer).reason
 
 
 def test_subclass_without_own_call_keeps_the_rule():

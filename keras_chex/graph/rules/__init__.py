@@ -9,6 +9,7 @@ from keras_chex.graph.rules import elementwise as elementwise
 from keras_chex.graph.rules import hub as hub
 from keras_chex.graph.rules import join as join
 from keras_chex.graph.rules import normalization as normalization
+from keras_chex.graph.rules import own as own
 from keras_chex.graph.rules import recurrent as recurrent
 from keras_chex.graph.rules import shape as shape
 from keras_chex.graph.rules import slicing as slicing

@@ -1,0 +1,52 @@
+"""The rule of layers of the user's that have weights and no rule."""
+
+from keras_chex.graph.channel_ids import Channels, Opaque
+from keras_chex.graph.experiment import study
+from keras_chex.graph.rule import Axis, Rule, register_rule_of_others
+
+
+@register_rule_of_others
+class TriedRule(Rule):
+    """What the layer was found to do when it was tried out.
+
+    Either it treats all channels of its last axis alike, as a scale of every
+    channel does or a normalisation, or it takes them in and makes others, as a
+    convolution does: these stay.
+    """
+
+    def flow(self, call):
+        found, tensor = self._found(call), call.inputs[0]
+        if isinstance(found, str):
+            kind = type(call.layer).__name__
+            return call.barrier(
+                f"'{call.name}' has no channel rule for {kind}, which {found}"
+            )
+        if isinstance(tensor, Opaque) and found.output is not None:
+            return [tensor]
+        ids = call.consume(-1)
+        if found.output is None:
+            return [Opaque(f"'{call.name}' makes channels that it keeps")]
+        return [Channels(ids, found.output)]
+
+    def _found(self, call):
+        plain = all(c is None or isinstance(c, bool) for c in call.constants)
+        tensors = len(call.inputs), len(call.output_shapes)
+        if tensors != (1, 1) or not plain:
+            return "is called on more than one tensor"
+        return study(call.layer)
+
+    def weights(self, layer):
+        found = study(layer)
+        if isinstance(found, str):
+            return {}
+        return {
+            name: {axis: Axis("in") for axis in axes}
+            for name, axes in found.axes.items()
+        }
+
+    def only_consumes(self, layer):
+        found = study(layer)
+        return not isinstance(found, str) and found.output is None
+
+    def narrow_config(self, layer, config, widths):
+        return {**config, **dict.fromkeys(study(layer).sizes, widths["in"])}
