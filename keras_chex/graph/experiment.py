@@ -216,7 +216,7 @@ class _Trial:
     def _same(self, ones, others):
         return len(ones) == len(others) and all(
             a.shape == b.shape
-            and np.allclose(a, b, 1e-3, self._tolerance(a), equal_nan=True)
+            and np.allclose(a, b, 0, self._tolerance(a), equal_nan=True)
             for a, b in zip(ones, others, strict=True)
         )
 
@@ -224,7 +224,7 @@ class _Trial:
         known = values[np.isfinite(values)]
         if not known.size:
             raise _Unclear("gives no finite numbers")
-        share = 1e-4 if self.layer.compute_dtype == "float32" else 2e-2
+        share = 1e-5 if self.layer.compute_dtype == "float32" else 2e-2
         return share * max(float(np.abs(known).max()), 1e-6)
 
 
