@@ -225,6 +225,8 @@ ROWS = {
     ),
     "channel_splits": Row(parts.channel_splits, ("c1", "c2", "left", "last")),
     "channel_shuffle": Row(parts.channel_shuffle, ("c1", "c2", "last")),
+    "patches": Row(parts.patches, ("c1", "c2", "last")),
+    "windows": Row(parts.windows, ("c1", "c2", "last")),
     "pixel_shuffle": Row(parts.pixel_shuffle, ("c1", "c2", "last")),
     "padded_space_and_channels": Row(
         parts.padded_space_and_channels,

@@ -65,6 +65,35 @@ def channel_shuffle():
     return model_of(body)
 
 
+def windows():
+    """Convolves windows of a picture on their own: they join the batch."""
+
+    def body(image):
+        x = conv_bn_relu(image, 12, "c1")
+        height, width = x.shape[1:3]
+        x = ops.reshape(x, (-1, height // 2, 2, width // 2, 2, 12))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        x = conv(ops.reshape(x, (-1, 2, 2, 12)), 7, "c2")
+        # Rows of positions with their channels.
+        x = ops.reshape(ops.tanh(x), (-1, height // 2 * width // 2, 2, 2 * 7))
+        x = ops.reshape(x, (-1, height // 2, width // 2, 2, 2, 7))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(x, (-1, height, width, 7))
+
+    return model_of(body)
+
+
+def patches():
+    """Convolves patches, whose places are channels beside each other."""
+
+    def body(image):
+        x = conv_bn_relu(image, 5, "c1")
+        x = ops.image.extract_patches(x, 2, padding="valid")
+        return conv(ops.relu(x), 7, "c2", strides=2)
+
+    return model_of(body)
+
+
 def pixel_shuffle():
     def body(image):
         x = conv(image, 24, "c1")

@@ -59,6 +59,8 @@ def weight_terms(graph, model, input_shape=None):
         for before, after in shapes[id(op.layer)] if op.weights else ():
             counts = op.inner_rule.uses(op.inner, before, after)
             for name, count in counts.items():
+                # An example may have become several.
+                count *= before[0] or 1
                 uses[name] = uses.get(name, 0) + count
         for name, axes in op.weights.items():
             shape = weight_of(op.inner, name).shape

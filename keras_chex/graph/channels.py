@@ -307,6 +307,8 @@ def _checked_rule(flat):
     if flat.closed:
         return Barrier(f"({type(layer).__name__}) {flat.closed}")
     rule = rule_for(layer)
+    if rule.tries:
+        return rule
     inner = rule.inner(layer)
     names = rule_for(inner).weights(inner)
     known = {id(weight_of(inner, name)) for name in names}

@@ -294,17 +294,20 @@ def remake(kind, config):
 
 
 def config_of(operation):
-    """`get_config()`, also of a layer that Keras refuses it for.
+    """`get_config()`, also of what Keras refuses it for.
 
     Keras asks for a `get_config` where a layer was given anything but numbers
-    and strings, be it only a dtype policy.
+    and strings, be it only a dtype policy, or a raw operation a NumPy number.
     """
     try:
         return operation.get_config()
     except NotImplementedError:
         parameters = inspect.signature(type(operation).__init__).parameters
         own = set(parameters) - {"self", "kwargs"}
-        if own or not isinstance(operation, keras.layers.Layer):
+        if not isinstance(operation, keras.layers.Layer):
+            # They keep what they were given under its name.
+            return {name: getattr(operation, name) for name in own}
+        if own:
             raise
         return {
             "name": operation.name,

@@ -80,6 +80,43 @@ class RelativeSplit(keras.Operation):
         return raw_operation("Split")(self.scaled(x), axis=self.axis), (x,)
 
 
+class RelativeReshape(keras.Operation):
+    """A reshape whose channel axis grows and shrinks with the channels.
+
+    Unlike the layer, it may divide the batch axis anew.
+
+    Args:
+        axis: int, the channel axis of the input.
+        channels: int, the number of channels the shape was written for.
+        newshape: tuple of ints, with the batch axis.
+        entry: int, which entry of it counts channels.
+        **kwargs: `name`.
+    """
+
+    def __init__(self, axis, channels, newshape, entry, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.channels = channels
+        self.newshape = tuple(newshape)
+        self.entry = entry
+
+    def call(self, x):
+        return keras.ops.reshape(x, self.scaled(x))
+
+    def compute_output_spec(self, x):
+        return raw_operation("Reshape")(self.scaled(x)).compute_output_spec(x)
+
+    def scaled(self, x):
+        """The shape for a tensor with any number of channels."""
+        shape, width = list(self.newshape), x.shape[self.axis]
+        shape[self.entry] = scaled(shape[self.entry], self.channels, width)
+        return tuple(shape)
+
+    def plain(self, x):
+        """A raw operation, and its arguments, that do this for `x`."""
+        return raw_operation("Reshape")(self.scaled(x)), (x,)
+
+
 def scaled(place, channels, width):
     """Where a place among `channels` lies among `width`.
 

@@ -130,6 +130,8 @@ class Rule:
     completes_shapes = False
     # Whether it computes each element from those in its place alone.
     is_elementwise = False
+    # Whether layers are tried out for what they do, each with all its weights.
+    tries = False
     # Whether `flow` looks where the batch axis is. To other rules, it is 0.
     finds_batch = False
 

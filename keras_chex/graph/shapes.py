@@ -1,5 +1,6 @@
 """Shapes of all tensors of a model for a given input shape."""
 
+import math
 import numbers
 
 import keras
@@ -15,11 +16,35 @@ def call_shapes(graph, model, input_shape=None):
             inputs, or None to take what the model says.
 
     Returns:
-        `{id(layer): [(input shape, output shape), ...]}` with the batch axis.
+        `{id(layer): [(input shape, output shape), ...]}` with the batch axis:
+        None, or what one example becomes where examples are divided.
 
     Raises:
         ValueError: If the sizes are not known, or `input_shape` does not fit.
     """
+    shapes, given = _known_shapes(graph, model, input_shape)
+    if any(map(_divides_examples, graph.operations)):
+        return _propagated(graph, given, 1)
+    return {
+        key: [tuple((None, *s[1:]) if s else s for s in pair) for pair in pairs]
+        for key, pairs in shapes.items()
+    }
+
+
+def _divides_examples(op):
+    """Whether parts of an example become examples, such as windows."""
+    if not hasattr(op.layer, "newshape"):
+        return False
+    sizes = [
+        [math.prod(shape[1:]) for shape in pair]
+        for pair in op.shapes
+        if not any(None in shape[1:] for shape in pair)
+    ]
+    return any(before != after for before, after in sizes)
+
+
+def _known_shapes(graph, model, input_shape):
+    """The shapes of all calls, and those of the inputs without batch."""
     program = graph.program
     if input_shape is None:
         shapes = {id(op.layer): op.shapes for op in graph.operations}
@@ -33,7 +58,7 @@ def call_shapes(graph, model, input_shape=None):
                 f"{[tuple(x.shape) for x in program.inputs]}. Pass the "
                 "shape of one example, such as `input_shape=(224, 224, 3)`."
             )
-        return shapes
+        return shapes, inputs
     known = [tuple(x.shape) for x in program.inputs]
     given = input_shape
     if _is_shape(given) and not any(map(_is_shape, given)):
@@ -47,7 +72,7 @@ def call_shapes(graph, model, input_shape=None):
             "Argument `input_shape` must fit the inputs of the model, without "
             f"the batch axis. Received: {input_shape} for inputs {known}"
         )
-    return _propagated(graph, given)
+    return _propagated(graph, given), given
 
 
 def _is_open(graph, shapes):
@@ -61,12 +86,12 @@ def _is_open(graph, shapes):
     )
 
 
-def _propagated(graph, given):
+def _propagated(graph, given, batch=None):
     """Runs shapes of one example each through all calls."""
     program = graph.program
     rules = {id(op.layer): op.rule for op in graph.operations}
     tensors = {
-        number: keras.KerasTensor((x.shape[0], *shape), dtype=x.dtype)
+        number: keras.KerasTensor((batch or x.shape[0], *shape), dtype=x.dtype)
         for number, (x, shape) in enumerate(
             zip(program.inputs, given, strict=True)
         )

@@ -34,6 +34,8 @@ REFUSED = {
     "uneven_slice": f"{OWN_OPERATION}.*class GetItem",
     "padded_space_and_channels": f"{OWN_OPERATION}.*class GetItem",
     "channel_splits": f"{OWN_OPERATION}.*class Split",
+    "patches": f"{OWN_OPERATION}.*class ExtractPatches",
+    "windows": f"{OWN_OPERATION}.*class Reshape",
     "axes_moved": f"{OWN_OPERATION}.*class Mean",
     "channel_statistics": f"{OWN_OPERATION}.*class Mean",
     "dot_layers": f"{OWN_OPERATION}.*class Matmul",

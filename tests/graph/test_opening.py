@@ -73,7 +73,7 @@ def test_training_argument_is_kept_where_the_code_fixes_it():
     assert calls["other"] == {}
 
 
-def test_rows_that_become_examples_keep_their_channels():
+def test_rows_that_become_examples_lose_their_channels():
     image = keras.Input((7, 5, 3))
     x = layers.Conv2D(8, 3, padding="same", name="c1")(image)
     x = ops.reshape(x, (-1, 5, 8))
@@ -81,10 +81,25 @@ def test_rows_that_become_examples_keep_their_channels():
     x = layers.Dense(5, name="d2")(x)
     x = ops.reshape(x, (-1, 7, 5, 5))
     x = layers.GlobalAveragePooling2D()(x)
-    found = reasons(keras.Model(image, layers.Dense(4, name="logits")(x)))
-    assert "reshapes across channels" in found["c1"]
-    assert found["d1"] is None
-    assert "reshapes across channels" in found["d2"]
+    model = keras.Model(image, layers.Dense(4, name="logits")(x))
+    found = reasons(model)
+    assert found["c1"] is None and found["d1"] is None and found["d2"] is None
+    # One example has seven rows of five places.
+    by_hand = 35 * (3 * 9 * 8 + 8 * 6 + 6 * 5) + 5 * 4
+    assert keras_chex.flops(model) == by_hand
+    wrapped = keras_chex.wrap(model)
+    keras_chex.set_active(wrapped, {"c1": [0, 2, 5], "d2": [1, 4]})
+    by_hand = 35 * (3 * 9 * 3 + 3 * 6 + 6 * 2) + 2 * 4
+    assert keras_chex.flops(wrapped) == by_hand
+    assert keras_chex.flops(keras_chex.strip(wrapped)) == by_hand
+
+
+def test_rows_of_two_examples_that_meet_keep_their_channels():
+    image = keras.Input((4,))
+    x = layers.Dense(6, name="d")(image)
+    outputs = layers.Dense(3, name="logits")(ops.reshape(x, (-1, 12)))
+    found = reasons(keras.Model(image, outputs))
+    assert "reshapes across channels" in found["d"]
 
 
 def test_attention_on_tokens_that_become_a_map_again():

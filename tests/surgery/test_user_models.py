@@ -1,5 +1,7 @@
 """Models as users write them: many inputs, dicts, own steps, losses."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -342,6 +344,17 @@ def test_a_layer_that_keras_gives_no_config_for():
     model = keras.Model(image, layers.Dense(3, name="head")(pooled))
     with pytest.raises(NotImplementedError):
         model.get_layer("same").get_config()
+    assert_strips(halved(model, X), X)
+
+
+def test_a_raw_operation_that_keras_gives_no_config_for():
+    image = keras.Input(IMAGE)
+    x = conv(5, "c1")(image)
+    x = ops.reshape(x, (-1, np.int64(math.prod(x.shape[1:3])), np.int64(5)))
+    outputs = layers.Dense(3, name="head")(ops.mean(x, axis=1))
+    model = keras.Model(image, outputs)
+    with pytest.raises(NotImplementedError):
+        model.operations[2].get_config()
     assert_strips(halved(model, X), X)
 
 

@@ -33,7 +33,7 @@ class _ContractionRule(Rule):
         for letter in letters[:-1]:
             call.ids.freeze(kept[letter], f"'{call.name}' has two channel axes")
         if not letters:
-            return [Opaque(f"'{call.name}'")]
+            return [Opaque(f"'{call.name}' takes all channels together")]
         return [Channels(kept[letters[-1]], result.index(letters[-1]))]
 
     def _meet(self, call, sources, letter):

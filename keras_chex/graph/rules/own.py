@@ -14,15 +14,17 @@ class TriedRule(Rule):
     convolution does: these stay.
     """
 
+    tries = True
+
     def flow(self, call):
-        found, tensor = self._found(call), call.inputs[0]
+        if not any(isinstance(tensor, Channels) for tensor in call.inputs):
+            return call.barrier(f"'{call.name}'")
+        found = self._found(call)
         if isinstance(found, str):
             kind = type(call.layer).__name__
             return call.barrier(
                 f"'{call.name}' has no channel rule for {kind}, which {found}"
             )
-        if isinstance(tensor, Opaque) and found.output is not None:
-            return [tensor]
         ids = call.consume(-1)
         if found.output is None:
             return [Opaque(f"'{call.name}' makes channels that it keeps")]

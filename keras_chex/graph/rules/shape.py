@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.keras_nodes import raw_operation
+from keras_chex.graph.relative import RelativeReshape
 from keras_chex.graph.rule import Rule, register_rule
 
 
@@ -67,6 +68,45 @@ def split_axes(axis, shape, target):
     return None
 
 
+def regrouped(ids, axis, shape, target):
+    """Follows channel ids through a reshape of all axes, the batch too.
+
+    The sizes from some axis on must be known and have the same product, so
+    that only what lies before them is divided anew.
+
+    Args:
+        ids: int array, channels along `axis` of the input.
+        axis: int.
+        shape, target: tuples, with the batch axis.
+
+    Returns:
+        `(ids, axis)` of the output, or None where the channels do not come
+        out along one axis.
+
+    >>> regrouped(np.array([7, 8]), 2, (None, 4, 2), (None, 2, 2, 2))
+    (array([7, 8]), 3)
+    >>> regrouped(np.array([7, 8]), 2, (None, 3, 2), (None, 6))
+    (array([7, 8, 7, 8, 7, 8]), 1)
+    """
+    for first in range(axis, 0, -1):
+        block = shape[first:]
+        for start in range(len(target) - 1, 0, -1):
+            if None in block or None in target[start:]:
+                continue
+            if math.prod(block) != math.prod(target[start:]):
+                continue
+            steps = [1] * len(block)
+            steps[axis - first] = len(ids)
+            table = np.broadcast_to(ids.reshape(steps), block)
+            table = table.reshape(target[start:])
+            for place in range(table.ndim):
+                lines = np.moveaxis(table, place, -1)
+                lines = lines.reshape(-1, table.shape[place])
+                if len(lines[0]) > 1 and (lines == lines[0]).all():
+                    return lines[0], start + place
+    return None
+
+
 def _product(sizes):
     return None if None in sizes else math.prod(sizes)
 
@@ -89,12 +129,13 @@ class FlattenRule(Rule):
         return [Channels(found[0], 1)]
 
 
-@register_rule(keras.layers.Reshape, raw_operation("Reshape"))
+@register_rule(keras.layers.Reshape, raw_operation("Reshape"), RelativeReshape)
 class ReshapeRule(Rule):
     """Channels keep an axis of their own, or merge with their neighbours.
 
     A target with the number of channels baked in gets a stand-in that infers
-    this one size, so that it fits any width.
+    this one size, so that it fits any width. Where the batch axis is divided
+    anew, as attention in windows does, the size follows that of the input.
     """
 
     def flow(self, call):
@@ -109,7 +150,7 @@ class ReshapeRule(Rule):
             found = merged(tensor.ids, place, shape[1:], target[1:])
             found = found or self._split(call, place, shape[1:], target[1:])
         if found is None:
-            return call.barrier(f"'{call.name}' reshapes across channels")
+            return self._with_batch(call, shape, target)
         ids, axis = found
         stand_in = self._flexible(call.layer, axis, target[1:])
         if stand_in is not None:
@@ -117,6 +158,24 @@ class ReshapeRule(Rule):
         elif not self._is_flexible(call.layer, axis):
             return call.barrier(f"'{call.name}' has a size that is not fixed")
         return [Channels(ids, axis + 1)]
+
+    def _with_batch(self, call, shape, target):
+        """A reshape of all axes, the batch axis too."""
+        tensor, layer, found = call.inputs[0], call.layer, None
+        newshape = getattr(layer, "newshape", None)
+        if tensor.batch == 0 < tensor.axis and _is_fixed(newshape):
+            found = regrouped(tensor.ids, tensor.axis, shape, target)
+        if found is None:
+            return call.barrier(f"'{call.name}' reshapes across channels")
+        ids, axis = found
+        if not isinstance(layer, RelativeReshape) and newshape[axis] != -1:
+            count = len(tensor.ids)
+            layer = RelativeReshape(
+                tensor.axis, count, newshape, axis, name=layer.name
+            )
+        if isinstance(layer, RelativeReshape):
+            call.replace(layer, tensor.ids)
+        return [Channels(ids, axis)]
 
     def _keeps_batch(self, layer, shape, target):
         """Tells whether no example takes from another one."""
@@ -164,6 +223,12 @@ class ReshapeRule(Rule):
     def _is_flexible(self, layer, axis):
         is_layer = isinstance(layer, keras.layers.Layer)
         return is_layer and layer.target_shape[axis] == -1
+
+
+def _is_fixed(newshape):
+    return isinstance(newshape, (list, tuple)) and all(
+        isinstance(size, int) for size in newshape
+    )
 
 
 def _order(layer, rank):
@@ -248,7 +313,8 @@ class ReduceRule(Rule):
         axes = call.layer.axes if is_moments else call.layer.axis
         axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
         if tensor.axis in axes:
-            return [Opaque(f"'{call.name}'")] * outputs
+            reason = f"'{call.name}' takes all channels together"
+            return [Opaque(reason)] * outputs
         if call.layer.keepdims:
             return [tensor] * outputs
         gone = sum(int(axis) < tensor.axis for axis in axes)

@@ -187,3 +187,17 @@ class TileRule(Rule):
             return call.barrier(f"'{call.name}' adds axes")
         own = [1] * (rank - len(repeats)) + list(repeats)
         return [Channels(np.tile(tensor.ids, own[tensor.axis]), tensor.axis)]
+
+
+@register_rule(raw_operation("ExtractPatches"))
+class PatchesRule(Rule):
+    """All channels of one place of a patch, then those of the next."""
+
+    def flow(self, call):
+        tensor, rank = call.inputs[0], len(call.input_shapes[0])
+        if not isinstance(tensor, Channels):
+            return [tensor]
+        if tensor.axis != rank - 1 or call.layer.data_format != "channels_last":
+            return call.barrier(f"'{call.name}' works along another axis")
+        places = call.output_shapes[0][-1] // len(tensor.ids)
+        return [Channels(np.tile(tensor.ids, places), tensor.axis)]
