@@ -4,6 +4,7 @@ Its code may be anything, so it is not read but tried: on other channels first,
 in another order, and on fewer of them.
 """
 
+import contextlib
 import dataclasses
 import inspect
 import random
@@ -190,7 +191,11 @@ class _Trial:
             (variables[name], keras.ops.convert_to_tensor(value))
             for name, value in values.items()
         ]
-        with full_precision(), keras.StatelessScope(pairs) as scope:
+        with (
+            _without_losses(layer),
+            full_precision(),
+            keras.StatelessScope(pairs) as scope,
+        ):
             output = layer.call(keras.ops.convert_to_tensor(x), **mode)
             after = [scope.get_current_value(v) for v in variables.values()]
         if not keras.ops.is_tensor(output):
@@ -226,6 +231,16 @@ class _Trial:
             raise _Unclear("gives no finite numbers")
         share = 1e-5 if self.layer.compute_dtype == "float32" else 2e-2
         return share * max(float(np.abs(known).max()), 1e-6)
+
+
+@contextlib.contextmanager
+def _without_losses(layer):
+    """Keeps losses of random numbers out of the layer."""
+    vars(layer)["add_loss"] = lambda loss: None
+    try:
+        yield
+    finally:
+        del vars(layer)["add_loss"]
 
 
 def _is_shape(shape):

@@ -80,11 +80,17 @@ def test_trying_out_draws_no_random_number():
     np.testing.assert_array_equal(keras.random.normal((3,)), expected)
 
 
-def test_weights_are_left_as_they_are():
-    layer = built(own.RunningSize())
+def test_the_layer_is_left_as_it_is():
+    class Costly(own.RunningSize):
+        def call(self, inputs, training=False):
+            self.add_loss(keras.ops.sum(inputs))
+            return super().call(inputs, training)
+
+    layer = built(Costly())
     layer.size.assign(np.arange(6.0))
-    study(layer)
+    assert study(layer) == Finding({"size": (0,)}, (), 3)
     np.testing.assert_array_equal(np.array(layer.size), np.arange(6.0))
+    assert layer.losses == []
 
 
 def test_channels_that_an_own_layer_makes_stay_and_costs_say_so():
