@@ -1,5 +1,6 @@
 """Lets copies of layers use the very Python functions of the original."""
 
+import collections
 import contextlib
 import itertools
 import types
@@ -18,7 +19,8 @@ def trusted(owner):
     A config has a function by its name, which Keras finds only if it was
     registered, or which it takes for one of its own, and a lambda by its code,
     without the names around it. Within this scope each function has a name of
-    its own, under which Keras finds the function itself.
+    its own, under which Keras finds the function itself. Classes of layers that
+    others hold are found by their names.
 
     Args:
         owner: the layer or model that is copied.
@@ -36,14 +38,26 @@ def trusted(owner):
     functions = _functions(owner)
     names = [function.__name__ for function in functions]
     known = {f"live_function_{next(_COUNTER)}": f for f in functions}
+    known |= _classes(owner)
     try:
-        for name, function in known.items():
+        for name, function in zip(known, functions, strict=False):
             function.__name__ = name
         with trusted_code(), keras.saving.custom_object_scope(known):
             yield
     finally:
         for name, function in zip(names, functions, strict=True):
             function.__name__ = name
+
+
+def _classes(owner):
+    """Classes of layers that are not registered, by name where it is unique."""
+    kinds = {type(layer) for layer in all_layers(owner)}
+    names = collections.Counter(kind.__name__ for kind in kinds)
+    return {
+        kind.__name__: kind
+        for kind in kinds
+        if _is_unknown(kind) and names[kind.__name__] == 1
+    }
 
 
 def _functions(owner):

@@ -10,6 +10,7 @@ from keras import layers, ops
 import keras_chex
 from tests import checks
 from tests.zoo_blocks import Block, registered
+from tests.zoo_custom import ChannelGain
 from tests.zoo_topologies import IMAGE
 
 X = np.random.default_rng(0).normal(size=(4, *IMAGE)).astype("float32")
@@ -356,6 +357,21 @@ def test_a_raw_operation_that_keras_gives_no_config_for():
     with pytest.raises(NotImplementedError):
         model.operations[2].get_config()
     assert_strips(halved(model, X), X)
+
+
+def test_an_unregistered_layer_inside_of_another():
+    class Gain(ChannelGain):
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    frames = keras.Input((2, *IMAGE))
+    x = layers.TimeDistributed(conv(5, "c1"), name="every")(frames)
+    x = layers.TimeDistributed(Gain(), name="gains")(x)
+    outputs = layers.Dense(3, name="head")(ops.mean(x, axis=(1, 2, 3)))
+    wrapped = halved(keras.Model(frames, outputs), np.stack([X, -X], axis=1))
+    assert_strips(wrapped, np.stack([X, -X], axis=1))
+    (gain,) = keras_chex.strip(wrapped).get_layer("gains").weights
+    assert tuple(gain.shape) == (2,)
 
 
 @registered
