@@ -19,6 +19,7 @@ STYLES = {
     "oneshot_l1": ("#3d8b37", "^"),
     "oneshot_bn_scale": ("#77b85f", "v"),
     "oneshot_css": ("#1f5c1b", "<"),
+    "oneshot_fisher": ("#2fae8f", ">"),
     "prune_early": ("#8a4fa3", "D"),
     "prune_gradual": ("#b98bc9", "d"),
     "prune_gradual_fisher": ("#7fc8d4", "p"),
@@ -27,6 +28,8 @@ STYLES = {
     "css_mru": ("#b5404a", "X"),
     "css_mru_fisher": ("#17a2b8", "P"),
     "css_mru_bn_scale": ("#8a8a3a", "h"),
+    "magnitude": ("#d4499a", "s"),
+    "torch_pruning": ("#e0a800", "D"),
 }
 OTHER_MARKERS = "x+1234|_"
 COSTS = (
