@@ -37,10 +37,10 @@ def trusted(owner):
     """
     functions = _functions(owner)
     names = [function.__name__ for function in functions]
-    known = {f"live_function_{next(_COUNTER)}": f for f in functions}
-    known |= _classes(owner)
+    renamed = {f"live_function_{next(_COUNTER)}": f for f in functions}
+    known = {**_classes(owner), **renamed}
     try:
-        for name, function in zip(known, functions, strict=False):
+        for name, function in renamed.items():
             function.__name__ = name
         with trusted_code(), keras.saving.custom_object_scope(known):
             yield

@@ -194,6 +194,12 @@ def own_weights(layer):
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
+def is_code_of_keras(operation):
+    """Tells whether what a layer computes is written by Keras, or here."""
+    code = type(operation).call.__module__
+    return code.startswith(("keras.", "keras_chex."))
+
+
 def simple_attributes(operation):
     """What tells raw operations of one class apart, as text."""
     return repr(

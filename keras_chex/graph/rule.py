@@ -5,7 +5,12 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_chex.graph.keras_nodes import is_model, own_weights, sublayers
+from keras_chex.graph.keras_nodes import (
+    is_code_of_keras,
+    is_model,
+    own_weights,
+    sublayers,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -322,7 +327,7 @@ def _has_weights_of_its_own(operation):
         isinstance(operation, keras.layers.Layer)
         and not is_model(operation)
         and not sublayers(operation)
-        and not type(operation).call.__module__.startswith("keras.")
+        and not is_code_of_keras(operation)
         and (not operation.built or bool(own_weights(operation)))
     )
 

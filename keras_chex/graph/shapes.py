@@ -23,7 +23,10 @@ def call_shapes(graph, model, input_shape=None):
         ValueError: If the sizes are not known, or `input_shape` does not fit.
     """
     shapes, given = _known_shapes(graph, model, input_shape)
-    if any(map(_divides_examples, graph.operations)):
+    if any(
+        _divides_examples(op.layer, shapes[id(op.layer)])
+        for op in graph.operations
+    ):
         return _propagated(graph, given, 1)
     return {
         key: [tuple((None, *s[1:]) if s else s for s in pair) for pair in pairs]
@@ -31,13 +34,13 @@ def call_shapes(graph, model, input_shape=None):
     }
 
 
-def _divides_examples(op):
+def _divides_examples(layer, pairs):
     """Whether parts of an example become examples, such as windows."""
-    if not hasattr(op.layer, "newshape"):
+    if not hasattr(layer, "newshape"):
         return False
     sizes = [
         [math.prod(shape[1:]) for shape in pair]
-        for pair in op.shapes
+        for pair in pairs
         if not any(None in shape[1:] for shape in pair)
     ]
     return any(before != after for before, after in sizes)

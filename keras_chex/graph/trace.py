@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from keras_chex.graph.keras_nodes import (
+    is_code_of_keras,
     is_model,
     own_weights,
     simple_attributes,
@@ -52,10 +53,9 @@ def only_computes(operation):
         return False
     if sublayers(operation) or own_weights(operation):
         return False
-    code = type(operation).call.__module__
     return isinstance(rule_for(operation), Barrier) and (
         isinstance(operation, keras.layers.Lambda)
-        or not code.startswith(("keras.", "keras_chex."))
+        or not is_code_of_keras(operation)
     )
 
 

@@ -18,7 +18,8 @@ class TriedRule(Rule):
 
     def flow(self, call):
         if not any(isinstance(tensor, Channels) for tensor in call.inputs):
-            return call.barrier(f"'{call.name}'")
+            reasons = [tensor.reason for tensor in call.inputs]
+            return call.barrier(reasons[0] if reasons else f"'{call.name}'")
         found = self._found(call)
         if isinstance(found, str):
             kind = type(call.layer).__name__
