@@ -6,9 +6,7 @@ groups it must have. Every builder returns an uncompiled model with raw outputs
 square. A new layer rule adds a row.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping
 
 import keras
 
@@ -19,38 +17,7 @@ from tests import zoo_operations as parts
 from tests import zoo_own as own
 from tests import zoo_topologies as shapes
 from tests.zoo_custom import ScaledLossModel
-
-
-def _keep_class(model):
-    return model
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One small model and what is true of it.
-
-    Attributes:
-        build: function without arguments that returns the model.
-        groups: the groups that must come out unfrozen, each as the names of
-            its producers joined by `+`. No other group may be unfrozen.
-        frozen: a part of the reason that must be given for each frozen
-            producer; the classifier, frozen as output, is not repeated here.
-        zero_preserving: whether a channel of zeros stays zeros up to the next
-            layer that makes channels.
-        as_trained: gives the stripped model, a plain Functional, the training
-            step that the class of this model has.
-        runs_in_litert: whether LiteRT has all the operations.
-        seed: for the weights and inputs, such that the outputs differ between
-            examples, with half of the channels too.
-    """
-
-    build: Callable[[], keras.Model]
-    groups: tuple[str, ...]
-    frozen: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    zero_preserving: bool = True
-    as_trained: Callable[[keras.Model], keras.Model] = _keep_class
-    runs_in_litert: bool = True
-    seed: int = 0
+from tests.zoo_row import Row
 
 
 def _with_scaled_loss(model):
@@ -192,6 +159,11 @@ ROWS = {
     ),
     "layers_with_own_weights": Row(
         own.layers_with_own_weights, ("c1", "middle", "c2")
+    ),
+    "blocks_with_own_weights": Row(
+        own.blocks_with_own_weights,
+        ("c1+scaled/second", "scaled/first", "c2"),
+        zero_preserving=False,
     ),
     "lambda_layer": Row(
         kinds.lambda_layer, ("c1", "c2"), {"middle": "reverse"}
@@ -362,8 +334,12 @@ ROWS = {
     ),
     "block_with_own_weight": Row(
         lambda: blocks.around(blocks.WeightedBlock(7, name="block")),
+        ("c1", "block/first", "c2"),
+    ),
+    "block_hides_weights": Row(
+        lambda: blocks.around(blocks.HidingBlock(7, name="block")),
         ("c2",),
-        {"c1": "holds weights beside those of its sub-layers"},
+        {"c1": "keeps weights in other places than attributes"},
     ),
     "block_of_models": Row(
         lambda: blocks.around(blocks.ModelBlock(7, name="block")),

@@ -171,6 +171,18 @@ class WeightedBlock(Block):
 
 
 @registered
+class HidingBlock(WeightedBlock):
+    """Has its weight in a list."""
+
+    def build(self, input_shape):
+        self.gains = [self.add_weight(shape=(self.filters,), name="gain")]
+        self.first.build(input_shape)
+
+    def call(self, inputs):
+        return self.first(inputs) * self.gains[0]
+
+
+@registered
 class ModelBlock(Block):
     """Holds a functional and a sequential model, and itself is nested."""
 

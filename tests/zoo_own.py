@@ -107,6 +107,41 @@ class Unlisted(layers.Layer):
         return inputs * self.held["factor"]
 
 
+@_registered
+class ScaledBlock(layers.Layer):
+    """Two convolutions, with weights of the block's own among them."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.first = layers.Conv2D(
+            filters, 3, padding="same", activation="relu", name="first"
+        )
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.second = layers.Conv2D(channels, 1, name="second")
+        self.gamma = self.add_weight(
+            shape=(channels,), initializer="ones", name="gamma"
+        )
+        self.offset = self.add_weight(
+            shape=(1, 1, 1, self.filters), name="offset"
+        )
+        self.shares = self.add_weight(
+            shape=(2,), initializer="ones", name="shares"
+        )
+
+    def call(self, inputs):
+        x = self.second(self.first(inputs) + self.offset)
+        x = ops.reshape(self.gamma, (1, 1, 1, -1)) * x
+        shares = ops.softplus(self.shares)
+        shares = shares / ops.sum(shares)
+        return shares[0] * inputs + shares[1] * x
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
 def layers_with_own_weights():
     return between(
         layers.Conv2D(6, 3, name="middle"),
@@ -116,3 +151,7 @@ def layers_with_own_weights():
         layers.ReLU(name="relu"),
         OwnConvolution(4, name="own"),
     )
+
+
+def blocks_with_own_weights():
+    return between(ScaledBlock(6, name="scaled"))

@@ -15,12 +15,12 @@ class Channels:
         ids: int array, the channel at every position along `axis`.
         axis: int, counted from 0 with the batch axis included.
         batch: int, where the batch axis is; rules need not know of another
-            place than the first, see `Rule.finds_batch`.
+            place than the first, see `Rule.finds_batch`. None in a weight.
     """
 
     ids: np.ndarray
     axis: int
-    batch: int = 0
+    batch: int | None = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,10 +17,10 @@ from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
     config_of,
     full_precision,
-    own_weights,
     read_variable,
     without_values,
 )
+from keras_chex.graph.own_weights import attribute_weights
 
 # Of sizes that a model leaves open, and of the batch.
 OPEN, BATCH = 6, 3
@@ -48,6 +48,14 @@ class _Unclear(Exception):
     pass
 
 
+def takes_several(layer):
+    """Whether a layer was built for more tensors than one."""
+    config = (layer.get_build_config() or {}) if layer.built else {}
+    shape = config.get("input_shape")
+    several = isinstance(shape, (list, tuple, dict)) and not _is_shape(shape)
+    return several or "shapes_dict" in config
+
+
 def study(layer):
     """Tries a built layer out, once.
 
@@ -71,8 +79,8 @@ def _study(layer):
     shape = (layer.get_build_config() or {}).get("input_shape")
     if not _is_shape(shape) or not isinstance(shape[-1], int) or shape[-1] < 2:
         return "was not built for one tensor of two channels or more"
-    weights = {k: v for k, v in vars(layer).items() if _is_variable(v)}
-    if {id(w) for w in weights.values()} != set(map(id, own_weights(layer))):
+    weights = attribute_weights(layer)
+    if weights is None:
         return "keeps weights in other places than its attributes"
     reason = None
     for sizes in dict.fromkeys([(), _counts(layer, shape[-1])]):
@@ -247,7 +255,3 @@ def _is_shape(shape):
     return isinstance(shape, (list, tuple)) and all(
         n is None or isinstance(n, int) for n in shape
     )
-
-
-def _is_variable(value):
-    return isinstance(value, keras.Variable)

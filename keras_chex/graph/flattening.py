@@ -11,6 +11,7 @@ from keras_chex.graph.keras_nodes import (
     node_calls,
     renewed,
 )
+from keras_chex.graph.rule import rule_for
 from keras_chex.graph.trace import Trace, only_computes
 from keras_chex.graph.tracing import must_be_opened, trace_node
 
@@ -188,6 +189,8 @@ class Flattener:
                 return outputs
             if isinstance(read, Trace):
                 read = "is called with masks, or other tensors than it gets"
+            if rule_for(layer).tries:
+                read = None  # The rule has a reason of its own.
         is_code = owner is not None and id(layer) not in held
         return self._add(node, given, path, owner, is_code, read)
 

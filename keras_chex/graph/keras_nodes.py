@@ -161,9 +161,9 @@ def _name_raw_operations(nodes):
 
 
 @contextlib.contextmanager
-def unrecorded(layer):
+def unrecorded(layers):
     """Takes back what calls on symbolic tensors leave behind in layers."""
-    operations = {id(x): x for x in all_layers(layer)}
+    operations = {id(x): x for x in layers}
     for inner in list(operations.values()):
         for operation in getattr(inner, "_operations", ()):
             operations[id(operation)] = operation

@@ -48,6 +48,16 @@ def accept_any_width(layer):
         layer.input_spec = None
 
 
+def add_layer(owner, name, layer):
+    """Gives a built layer another sub-layer, as its attribute `name`."""
+    tracker = owner._tracker
+    locked = tracker.locked
+    tracker.unlock()
+    setattr(owner, name, layer)
+    if locked:
+        tracker.lock()
+
+
 def _take_over_calls(old, new):
     new._inbound_nodes = old._inbound_nodes
     new._outbound_nodes = old._outbound_nodes

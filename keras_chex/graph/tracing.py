@@ -9,19 +9,20 @@ import re
 
 import keras
 
+from keras_chex.graph.experiment import takes_several
 from keras_chex.graph.keras_masks import has_mask
 from keras_chex.graph.keras_nodes import (
     all_layers,
     functional_graph,
     is_model,
     is_symbolic,
-    own_weights,
     recorded_calls,
     renewed,
     sublayers,
     unrecorded,
 )
 from keras_chex.graph.keras_random import symbolic_dropout
+from keras_chex.graph.own_weights import given_out, weight_layers
 from keras_chex.graph.rule import Barrier, rule_for
 from keras_chex.graph.trace import Trace, merge, only_computes
 
@@ -36,9 +37,13 @@ _BATCH_IS_FIXED = "has operations that need the batch size"
 def must_be_opened(operation):
     """Tells whether the code of an operation says more than its rule."""
     rule = rule_for(operation)
+    if not isinstance(operation, keras.layers.Layer):
+        return False
+    if rule.tries:
+        # To try it out, all but one of its tensors would have to be guessed.
+        return takes_several(operation)
     return only_computes(operation) or (
-        isinstance(operation, keras.layers.Layer)
-        and bool(sublayers(operation))
+        bool(sublayers(operation))
         and (isinstance(rule, Barrier) or rule.opens(operation))
         and not (is_model(operation) and functional_graph(operation))
     )
@@ -69,7 +74,7 @@ def trace(layer, args, kwargs):
 
     Returns:
         A `Trace`; or a str, why the layer cannot be read: it fails on symbolic
-        tensors, does something else in training, or has weights of its own.
+        tensors, does something else in training, or hides weights of its own.
     """
     given = filter(is_symbolic, keras.tree.flatten((args, kwargs)))
     if isinstance(layer, keras.layers.TimeDistributed):
@@ -79,14 +84,14 @@ def trace(layer, args, kwargs):
                 "the number of steps in `keras.Input`"
             )
     read = _read(layer, args, kwargs)
-    if isinstance(read, str) or _has_open_sizes(read) or _has_failed(read):
+    if isinstance(read, str) or _is_incomplete(read) or _has_failed(read):
         # Code that asks for the batch size needs a number.
         known = keras.tree.map_structure(with_batch, (args, kwargs))
         again = _read(layer, *known)
         if isinstance(again, Trace):
             if not _fixes_batch(again):
                 read = again
-            elif isinstance(read, str) or _has_open_sizes(read):
+            elif isinstance(read, str) or _is_incomplete(read):
                 read = _BATCH_IS_FIXED
     return read
 
@@ -102,6 +107,20 @@ def with_batch(value):
     return keras.KerasTensor((BATCH, *value.shape[1:]), value.dtype)
 
 
+def _is_incomplete(read):
+    """Tells whether the batch size is needed to know what was computed."""
+    return _has_open_sizes(read) or _holds_open_size(read)
+
+
+def _holds_open_size(read):
+    """Tells whether a tensor is broadcast to a shape that is not known."""
+    return any(
+        None in (getattr(node.operation, "shape", None) or ())
+        for node in read.calls
+        if not isinstance(node.operation, keras.layers.Layer)
+    ) or any(map(_holds_open_size, _traces_inside(read)))
+
+
 def _has_open_sizes(read):
     """Tells whether sizes are unknown that follow from the inputs."""
     if any(None in tensor.shape[1:] for tensor in read.inputs):
@@ -110,11 +129,11 @@ def _has_open_sizes(read):
         None in tensor.shape[1:]
         for node in read.calls
         for tensor in node.outputs
-    ) or any(
-        _has_open_sizes(inner)
-        for inner in read.inner.values()
-        if isinstance(inner, Trace)
-    )
+    ) or any(map(_has_open_sizes, _traces_inside(read)))
+
+
+def _traces_inside(read):
+    return [inner for inner in read.inner.values() if isinstance(inner, Trace)]
 
 
 def _has_failed(read):
@@ -135,11 +154,7 @@ def _fixes_batch(read):
         _holds_batch(node)
         for node in read.calls
         if not isinstance(node.operation, keras.layers.Layer)
-    ) or any(
-        _fixes_batch(inner)
-        for inner in read.inner.values()
-        if isinstance(inner, Trace)
-    )
+    ) or any(map(_fixes_batch, _traces_inside(read)))
 
 
 def _holds_batch(node):
@@ -171,9 +186,9 @@ def record(layer, args, kwargs, training, specs=()):
     recorder = _Recorder()
     kwargs = {**kwargs, "training": training}
     with (
-        unrecorded(layer),
+        unrecorded(_all_inside(layer)),
         symbolic_dropout(),
-        _patched(all_layers(layer), recorder, specs),
+        _patched(_all_inside(layer), recorder, specs),
     ):
         try:
             outputs = layer(*args, **kwargs)
@@ -181,6 +196,14 @@ def record(layer, args, kwargs, training, specs=()):
             # The user's code may raise anything at all.
             return recorder.failures.get(id(layer), _reason(error))
     return recorder.found(keras.tree.flatten(outputs))
+
+
+def _all_inside(layer):
+    """All layers in a layer, and those that stand for weights of theirs."""
+    inside = all_layers(layer)
+    for opened in filter(must_be_opened, list(inside)):
+        inside += (weight_layers(opened) or {}).values()
+    return list({id(x): x for x in inside}.values())
 
 
 @contextlib.contextmanager
@@ -267,15 +290,16 @@ class _Recorder:
         return known or "returns no tensor"
 
     def _call(self, layer, args, kwargs):
-        if own_weights(layer):
-            raise _Unreadable("holds weights beside those of its sub-layers")
+        if weight_layers(layer) is None:
+            raise _Unreadable("keeps weights in other places than attributes")
         if reads_masks(layer, _tensors((args, kwargs))):
             raise _Unreadable(_MASK_IS_READ)
         args, kwargs = keras.tree.map_structure(renewed, (args, kwargs))
         kwargs = _accepted(layer, kwargs)
         inputs = _tensors((args, kwargs))
-        held = frozenset(map(id, all_layers(layer)))
-        structure = layer.call(*args, **kwargs)
+        held = frozenset(map(id, _all_inside(layer)))
+        with given_out(layer, inputs):
+            structure = layer.call(*args, **kwargs)
         outputs = keras.tree.flatten(structure)
         if not outputs or not all(map(is_symbolic, outputs)):
             raise _Unreadable("returns something that is not a tensor")

@@ -23,19 +23,20 @@ def fresh_values(layer, name, weight, restore, seed):
             the initializer is a plain function that draws by itself.
 
     Returns:
-        Array of the shape of the weight.
+        Array of the shape of the weight; None where nothing tells how the
+        weight began, as for one that a layer of the user's holds itself.
     """
     *owners, name = name.split(".")
     for owner in owners:
         layer = getattr(layer, owner)
-    if restore == "zeros" and len(weight.shape) > 1:
-        return np.zeros(weight.shape)
     stem = name.removesuffix("_kernel")
     for attribute in (name, stem, "depthwise"):
         initializer = getattr(layer, f"{attribute}_initializer", None)
         if initializer is not None:
             break
     else:
+        return None
+    if restore == "zeros" and len(weight.shape) > 1:
         return np.zeros(weight.shape)
     # An initializer may be any function, and draw as it likes.
     config = getattr(initializer, "get_config", dict)()

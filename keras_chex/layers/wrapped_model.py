@@ -23,6 +23,7 @@ from keras_chex.graph.keras_training import (
 )
 from keras_chex.graph.program import read_program
 from keras_chex.layers.chex_wrapper import ChexWrapper
+from keras_chex.layers.lent_weights import lend
 from keras_chex.layers.traces import release_traces
 
 
@@ -184,8 +185,10 @@ def wrap_in_place(model, exclude=()):
         wrapper.build((None, *op.shapes[0][0][1:]))
         replacements[id(op.layer)] = op.layer, wrapper
     replace_layers(model, replacements)
+    new_layers = {key: new for key, (_, new) in replacements.items()}
     for layer in graph.program.opened:
         accept_any_width(layer)
+        lend(layer, new_layers)
     _require_replaced(model, graph, replacements)
     model.__class__ = _wrapped_class(type(model))
     model._chex = _State(config, list(exclude), names)

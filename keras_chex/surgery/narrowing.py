@@ -5,10 +5,12 @@ import inspect
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_chex.graph.copies import copy_state
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
+    call_of,
     config_of,
     new_input,
     read_variable,
@@ -16,6 +18,7 @@ from keras_chex.graph.keras_nodes import (
     undrawn,
 )
 from keras_chex.graph.keras_random import copy_generators
+from keras_chex.graph.own_weights import OwnWeight
 from keras_chex.graph.rule import weight_of
 
 
@@ -78,6 +81,8 @@ class _Builder:
         if op is None:
             new = self.kept(call.node.operation, prefix)
             return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
+        if isinstance(op.inner, OwnWeight):
+            return [self.own_weight(op, args[0], prefix)]
         if hasattr(op.stand_in, "plain"):
             new, args = op.stand_in.plain(*args, **kwargs)
             new.name = self.unique(call.node.operation.name, prefix)
@@ -122,6 +127,37 @@ class _Builder:
                 self._build(op, new)
         return self.made[id(layer)]
 
+    def own_weight(self, op, tensor, prefix):
+        """A weight of the user's code, as the one row of a table.
+
+        Keras has no layer that holds a weight and nothing else.
+        """
+        value = self._narrow(op, "weight", op.inner.weight)
+        if id(op.layer) not in self.made:
+            regularizer, constraint = op.inner.terms
+            table = keras.layers.Embedding(
+                1,
+                value.size,
+                "zeros",
+                embeddings_regularizer=regularizer,
+                embeddings_constraint=constraint,
+                name=self.unique(op.layer.name, prefix),
+                trainable=op.inner.weight.trainable,
+                dtype=op.inner.dtype_policy,
+            )
+            self.made[id(op.layer)] = table
+
+        def step(function, tensor, name):
+            node = call_of(function, [tensor])
+            name = self.unique(f"{op.layer.name}_{name}", prefix)
+            node.operation.name = name
+            return node.outputs[0]
+
+        corner = step(lambda x: x[(0,) * len(x.shape)], tensor, "corner")
+        place = step(lambda x: ops.zeros_like(x, "int32"), corner, "place")
+        row = self.made[id(op.layer)](place)
+        return step(lambda x: ops.reshape(x, value.shape), row, "shape")
+
     def _build(self, op, new):
         """Builds for the widths that are known here.
 
@@ -152,8 +188,13 @@ class _Builder:
         """Fills the new layers with the weights of the old ones."""
         for key, new in self.made.items():
             op = self.operations[key]
-            if op.weights and op.stand_in is None:
-                self._load_narrow(op, new)
+            if isinstance(op.inner, OwnWeight):
+                value = self._narrow(op, "weight", op.inner.weight)
+                new.embeddings.assign(value.reshape(1, -1))
+            elif op.weights and op.stand_in is None:
+                for name in op.weights:
+                    weight = weight_of(op.inner, name)
+                    weight_of(new, name).assign(self._narrow(op, name, weight))
             elif isinstance(new, keras.layers.Layer) and op.stand_in is None:
                 copy_state(op.inner, new)
                 copy_generators(op.inner, new)
@@ -161,17 +202,13 @@ class _Builder:
             copy_state(layer, new)
             copy_generators(layer, new)
 
-    def _load_narrow(self, op, new):
-        indices = {
-            side: self.selection.positions(ids)
-            for side, ids in op.sides.items()
-        }
-        for name, axes in op.weights.items():
-            value = read_variable(weight_of(op.inner, name))
-            for axis, role in axes.items():
-                places = role.positions(indices[role.side])
-                value = np.take(value, places, axis=axis)
-            weight_of(new, name).assign(value)
+    def _narrow(self, op, name, weight):
+        """What is left of a weight: an array."""
+        value = read_variable(weight)
+        for axis, role in op.weights.get(name, {}).items():
+            active = self.selection.positions(op.sides[role.side])
+            value = np.take(value, role.positions(active), axis=axis)
+        return value
 
 
 def _as_called(call, tensors):

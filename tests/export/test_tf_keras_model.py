@@ -20,6 +20,7 @@ OWN_CODE = "must be a built functional or Sequential model"
 REFUSED = {
     "layer_without_rule": OWN_LAYER,
     "layers_with_own_weights": OWN_LAYER,
+    "blocks_with_own_weights": OWN_LAYER,
     "lambda_layer": OWN_LAYER,
     "group_normalization": "'rms' of class RMSNormalization",
     "convnext_block": "'scale' of class LayerScale",

@@ -10,7 +10,7 @@ from keras_chex.graph.keras_nodes import raw_operation
 from keras_chex.graph.rule import Rule, register_rule
 
 
-class _ContractionRule(Rule):
+class ContractionRule(Rule):
     """Channels that are multiplied with each other are one.
 
     Summed over, they disappear; otherwise they are channels of the result.
@@ -57,7 +57,7 @@ class _ContractionRule(Rule):
 
 
 @register_rule(raw_operation("Einsum"))
-class EinsumRule(_ContractionRule):
+class EinsumRule(ContractionRule):
     def spelled(self, call):
         text = call.layer.subscripts.replace(" ", "")
         if "->" not in text or "." in text:
@@ -70,9 +70,12 @@ class EinsumRule(_ContractionRule):
 
 
 @register_rule(raw_operation("Matmul"))
-class MatmulRule(_ContractionRule):
+class MatmulRule(ContractionRule):
     def spelled(self, call):
         shapes = call.input_shapes
+        if _is_kernel(call.inputs[-1], shapes):
+            lead = string.ascii_lowercase[: len(shapes[0]) - 1]
+            return [f"{lead}y", "yz"], f"{lead}z"
         if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]):
             return None
         if shapes[0][1:-2] != shapes[1][1:-2] or len(shapes[0]) < 3:
@@ -81,8 +84,14 @@ class MatmulRule(_ContractionRule):
         return [f"{batch}xy", f"{batch}yz"], f"{batch}xz"
 
 
+def _is_kernel(tensor, shapes):
+    """Whether the second of two tensors is a matrix of weights."""
+    is_weight = isinstance(tensor, Channels) and tensor.batch is None
+    return is_weight and [len(shape) for shape in shapes[1:]] == [2]
+
+
 @register_rule(keras.layers.Dot)
-class DotRule(_ContractionRule):
+class DotRule(ContractionRule):
     """One axis of each of two inputs is summed over; others stand in order.
 
     With `normalize=True` first come norms, of the channels that are there.
@@ -106,7 +115,7 @@ class DotRule(_ContractionRule):
 
 
 @register_rule(raw_operation("DotProductAttention"))
-class AttentionRule(_ContractionRule):
+class AttentionRule(ContractionRule):
     """Query and key lose the same channels, value others.
 
     The scale is what the caller gives; where it gives none, that of the

@@ -82,9 +82,11 @@ class JoinRule(Rule):
                 call.ids.freeze(
                     tensor.ids, f"'{call.name}' shares it between all channels"
                 )
-        hidden = [t for t in call.inputs if isinstance(t, Opaque)]
-        reason = hidden[0].reason if hidden else f"'{call.name}'"
-        return [Opaque(reason)]
+        pairs = zip(call.inputs, call.input_shapes, strict=True)
+        hidden = [(len(s), t.reason) for t, s in pairs if isinstance(t, Opaque)]
+        # A number beside a tensor is not why its channels are unknown.
+        hidden.sort(key=lambda pair: -pair[0])
+        return [Opaque(hidden[0][1] if hidden else f"'{call.name}'")]
 
 
 @register_rule(

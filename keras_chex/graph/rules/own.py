@@ -1,8 +1,15 @@
-"""The rule of layers of the user's that have weights and no rule."""
+"""The rules of weights of the user's that no other rule knows."""
 
 from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.experiment import study
-from keras_chex.graph.rule import Axis, Rule, register_rule_of_others
+from keras_chex.graph.own_weights import OwnWeight
+from keras_chex.graph.rule import (
+    IN,
+    Axis,
+    Rule,
+    register_rule,
+    register_rule_of_others,
+)
 
 
 @register_rule_of_others
@@ -53,3 +60,34 @@ class TriedRule(Rule):
 
     def narrow_config(self, layer, config, widths):
         return {**config, **dict.fromkeys(study(layer).sizes, widths["in"])}
+
+
+@register_rule(OwnWeight)
+class OwnWeightRule(Rule):
+    """Its last axis has channels, if those that it meets are found along it.
+
+    It makes none itself: like a scale in a normalisation it goes with them.
+    """
+
+    def flow(self, call):
+        axis = _last_axis(call.layer)
+        size = 0 if axis is None else call.layer.shape[axis]
+        ids = call.sides["in"] = call.ids.new(size, -1)
+        if axis is None:
+            return [Opaque(f"'{call.name}' is one number")]
+        return [Channels(ids, axis, batch=None)]
+
+    def weights(self, layer):
+        axis = _last_axis(layer)
+        return {"weight": {} if axis is None else {axis: IN}}
+
+    def narrow_config(self, layer, config, widths):
+        shape = list(layer.shape)
+        shape[_last_axis(layer)] = widths["in"]
+        return {**config, "shape": shape}
+
+
+def _last_axis(layer):
+    """The last axis of more than one place, None if there is none."""
+    axes = [axis for axis, size in enumerate(layer.shape) if size > 1]
+    return axes[-1] if axes else None

@@ -144,6 +144,9 @@ class ReshapeRule(Rule):
         if not isinstance(tensor, Channels):
             self._forget_batch(call, shape, target)
             return [tensor]
+        if tensor.batch is None:
+            found = merged(tensor.ids, tensor.axis, shape, target)
+            return self._relative(call, found, None)
         found = None
         if self._keeps_batch(call.layer, shape, target) and tensor.axis > 0:
             place = tensor.axis - 1
@@ -161,11 +164,16 @@ class ReshapeRule(Rule):
 
     def _with_batch(self, call, shape, target):
         """A reshape of all axes, the batch axis too."""
-        tensor, layer, found = call.inputs[0], call.layer, None
-        newshape = getattr(layer, "newshape", None)
-        if tensor.batch == 0 < tensor.axis and _is_fixed(newshape):
+        tensor, found = call.inputs[0], None
+        if tensor.batch == 0 < tensor.axis:
             found = regrouped(tensor.ids, tensor.axis, shape, target)
-        if found is None:
+        return self._relative(call, found, 0)
+
+    def _relative(self, call, found, batch):
+        """Lets the size of the channels follow that of the input."""
+        tensor, layer = call.inputs[0], call.layer
+        newshape = getattr(layer, "newshape", None)
+        if found is None or not _is_fixed(newshape):
             return call.barrier(f"'{call.name}' reshapes across channels")
         ids, axis = found
         if not isinstance(layer, RelativeReshape) and newshape[axis] != -1:
@@ -175,7 +183,7 @@ class ReshapeRule(Rule):
             )
         if isinstance(layer, RelativeReshape):
             call.replace(layer, tensor.ids)
-        return [Channels(ids, axis)]
+        return [Channels(ids, axis, batch)]
 
     def _keeps_batch(self, layer, shape, target):
         """Tells whether no example takes from another one."""
@@ -260,8 +268,8 @@ class TransposeRule(Rule):
         if not isinstance(tensor, Channels):
             return [tensor]
         order = _order(call.layer, rank)
-        places = order.index(tensor.axis), order.index(tensor.batch)
-        return [Channels(tensor.ids, *places)]
+        batch = None if tensor.batch is None else order.index(tensor.batch)
+        return [Channels(tensor.ids, order.index(tensor.axis), batch)]
 
 
 @register_rule(*map(raw_operation, ("ExpandDims", "Squeeze")))
@@ -304,6 +312,8 @@ class ReduceRule(Rule):
     order, and the result has none.
     """
 
+    finds_batch = True
+
     def flow(self, call):
         tensor, rank = call.inputs[0], len(call.input_shapes[0])
         outputs = len(call.output_shapes)
@@ -315,7 +325,12 @@ class ReduceRule(Rule):
         if tensor.axis in axes:
             reason = f"'{call.name}' takes all channels together"
             return [Opaque(reason)] * outputs
+        if tensor.batch and tensor.batch in axes:
+            return call.barrier(f"'{call.name}' takes all examples together")
         if call.layer.keepdims:
             return [tensor] * outputs
-        gone = sum(int(axis) < tensor.axis for axis in axes)
-        return [Channels(tensor.ids, tensor.axis - gone)] * outputs
+        places = [
+            place and place - sum(int(axis) < place for axis in axes)
+            for place in (tensor.axis, tensor.batch)
+        ]
+        return [Channels(tensor.ids, *places)] * outputs
