@@ -15,8 +15,8 @@ SHARED := --numprocesses=$(WORKERS) --dist=worksteal
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-jax test-torch check lint format large fuzz \
-  models wheel clean
+.PHONY: help demo test test-jax test-torch check lint format slow large \
+  fuzz models wheel clean
 
 help:
 	@echo "make demo    train the digits demo, dense and with CHEX"
@@ -24,7 +24,8 @@ help:
 	@echo "make test-jax, make test-torch   run those of the core on another"
 	@echo "             backend, in an environment without TensorFlow"
 	@echo "make check   run the linters, then the tests"
-	@echo "make large   run the slow tests too"
+	@echo "make slow    run the tests that take ten seconds or more"
+	@echo "make large   run all tests, also those that take minutes"
 	@echo "make fuzz    check 2,000 random networks (FUZZ=... for another number)"
 	@echo "make models  check keras.applications and KerasHub (takes hours)"
 	@echo "make wheel   build the wheel and test it from a clean environment"
@@ -89,6 +90,9 @@ test-torch: export OMP_NUM_THREADS ?= 1
 test-jax test-torch: test-%: .venv-%/.installed
 	KERAS_BACKEND=$* $(<D)/bin/python -m pytest -rs \
 	  $(SHARED) $(PYTEST_FLAGS) $(CORE_TESTS)
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest $(SHARED) --run_slow -m slow $(PYTEST_FLAGS)
 
 large: $(STAMP)
 	$(BIN)/python -m pytest $(SHARED) --run_large \

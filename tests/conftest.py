@@ -25,14 +25,21 @@ def pytest_addoption(parser):
     parser.addoption(
         "--run_large",
         action="store_true",
-        help="run the tests marked `large`, which train or export for minutes",
+        help="run all tests, also those marked `large`, which take minutes",
+    )
+    parser.addoption(
+        "--run_slow",
+        action="store_true",
+        help="run the tests marked `slow`, which take ten seconds or more",
     )
 
 
 def pytest_collection_modifyitems(config, items):
     reasons = {}
     if not config.getoption("--run_large"):
-        reasons["large"] = "slow; run it with --run_large"
+        reasons["large"] = "takes minutes; run it with --run_large"
+        if not config.getoption("--run_slow"):
+            reasons["slow"] = "takes a while; run it with --run_slow"
         if keras.backend.backend() == "jax":
             reasons["slow_on_jax"] = (
                 "compiles many networks on JAX; run it with --run_large"
