@@ -165,6 +165,11 @@ ROWS = {
         ("c1+scaled/second", "scaled/first", "c2"),
         zero_preserving=False,
     ),
+    "positions": Row(
+        own.positions,
+        ("c1", "positions/project+positions/table", "c2"),
+        zero_preserving=False,
+    ),
     "lambda_layer": Row(
         kinds.lambda_layer, ("c1", "c2"), {"middle": "reverse"}
     ),

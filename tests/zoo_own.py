@@ -142,6 +142,29 @@ class ScaledBlock(layers.Layer):
         return {**super().get_config(), "filters": self.filters}
 
 
+@_registered
+class PositionBlock(layers.Layer):
+    """Adds to every column of a picture what a table says of its place."""
+
+    def __init__(self, filters, columns, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.columns = filters, columns
+        self.project = layers.Conv2D(filters, 3, padding="same", name="project")
+        self.table = layers.Embedding(columns, filters, name="table")
+
+    def build(self, input_shape):
+        self.project.build(input_shape)
+        self.table.build((self.columns,))
+
+    def call(self, inputs):
+        places = self.table(ops.arange(self.columns))
+        return ops.relu(self.project(inputs) + places)
+
+    def get_config(self):
+        config = {"filters": self.filters, "columns": self.columns}
+        return {**super().get_config(), **config}
+
+
 def layers_with_own_weights():
     return between(
         layers.Conv2D(6, 3, name="middle"),
@@ -155,3 +178,7 @@ def layers_with_own_weights():
 
 def blocks_with_own_weights():
     return between(ScaledBlock(6, name="scaled"))
+
+
+def positions():
+    return between(PositionBlock(5, 6, name="positions"))

@@ -68,22 +68,26 @@ def _functions(owner):
         for attribute in ("_auto_config", "_compile_config"):
             kept = getattr(layer, attribute, None)
             held += getattr(kept, "config", {}).values()
-        for value in _unpacked(held):
+        for value in unpacked(held):
             if isinstance(value, types.FunctionType) and _is_unknown(value):
                 found[id(value)] = value
     return list(found.values())
 
 
-def _unpacked(value):
+def unpacked(value):
+    """Lists what nested lists, tuples and dicts hold, a single value too."""
     if isinstance(value, dict):
         value = list(value.values())
     if not isinstance(value, (list, tuple)):
         return [value]
-    return [item for entry in value for item in _unpacked(entry)]
+    return [item for entry in value for item in unpacked(entry)]
 
 
 def _is_unknown(function):
-    if (function.__module__ or "").startswith("keras."):
+    module = function.__module__ or ""
+    # Activations are found by name. Those among the operations have the same
+    # names and other defaults: `keras.ops.gelu` is an approximation.
+    if module.startswith("keras.") and not module.startswith("keras.src.ops"):
         return False
     registered = keras.saving.get_registered_name(function)
     return registered == function.__name__

@@ -8,11 +8,14 @@ import weakref
 
 import keras
 
+from keras_chex.graph.keras_functions import unpacked
 from keras_chex.graph.keras_nodes import own_weights
 
 # The layer that stands for the weight `name` of another is its attribute of
 # this name, once it can lose channels.
 SUFFIX = "_with_channels"
+# Where Keras keeps them itself.
+_OF_KERAS = ("_trainable_variables", "_non_trainable_variables")
 _known = weakref.WeakKeyDictionary()
 
 
@@ -84,15 +87,19 @@ def attribute_weights(layer):
     """The weights a layer holds itself, by attribute.
 
     Returns:
-        Dict from name to variable; None if not all of them are attributes.
+        Dict from name to variable; None if a list or dict holds some. Those
+        that nothing holds any more, because a subclass put others in their
+        place, are left out.
     """
-    weights = {
-        name: value
-        for name, value in vars(layer).items()
-        if isinstance(value, keras.Variable)
-    }
-    held = {id(weight) for weight in weights.values()}
-    return weights if held == set(map(id, own_weights(layer))) else None
+    weights, inside = {}, []
+    for name, value in vars(layer).items():
+        if isinstance(value, keras.Variable):
+            weights[name] = value
+        elif isinstance(value, (list, tuple, dict)) and name not in _OF_KERAS:
+            inside += unpacked(value)
+    hidden = {id(weight) for weight in own_weights(layer)}
+    hidden -= {id(weight) for weight in weights.values()}
+    return None if hidden.intersection(map(id, inside)) else weights
 
 
 def weight_layers(layer):

@@ -24,7 +24,7 @@ def call_shapes(graph, model, input_shape=None):
     """
     shapes, given = _known_shapes(graph, model, input_shape)
     if any(
-        _divides_examples(op.layer, shapes[id(op.layer)])
+        _divides_examples(op.layer, shapes.get(id(op.layer), ()))
         for op in graph.operations
     ):
         return _propagated(graph, given, 1)
@@ -53,7 +53,7 @@ def _known_shapes(graph, model, input_shape):
         shapes = {id(op.layer): op.shapes for op in graph.operations}
         inputs = [tuple(x.shape[1:]) for x in program.inputs]
         if _is_open(graph, shapes) and not any(None in x for x in inputs):
-            shapes = _propagated(graph, inputs)
+            shapes = _closed(graph, inputs)
         if _is_open(graph, shapes):
             raise ValueError(
                 "Argument `input_shape` is needed for a model that takes any "
@@ -75,7 +75,13 @@ def _known_shapes(graph, model, input_shape):
             "Argument `input_shape` must fit the inputs of the model, without "
             f"the batch axis. Received: {input_shape} for inputs {known}"
         )
-    return _propagated(graph, given), given
+    return _closed(graph, given), given
+
+
+def _closed(graph, given):
+    """Runs shapes through all calls, of one example where code asks for it."""
+    shapes = _propagated(graph, given)
+    return _propagated(graph, given, 1) if _is_open(graph, shapes) else shapes
 
 
 def _is_open(graph, shapes):

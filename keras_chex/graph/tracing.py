@@ -9,6 +9,7 @@ import re
 
 import keras
 
+from keras_chex.graph.constants import recorded_on_arrays
 from keras_chex.graph.experiment import takes_several
 from keras_chex.graph.keras_masks import has_mask
 from keras_chex.graph.keras_nodes import (
@@ -209,6 +210,9 @@ def _all_inside(layer):
 @contextlib.contextmanager
 def _patched(inside, recorder, specs):
     patched = []
+    holding = [x for x in inside if x.weights and not must_be_opened(x)]
+    for sub in holding:
+        vars(sub)["call"] = recorded_on_arrays(sub, recorder.anchor)
     for sub in inside:
         if id(sub) in specs:
             spec = specs[id(sub)]
@@ -229,6 +233,8 @@ def _patched(inside, recorder, specs):
     try:
         yield
     finally:
+        for sub in holding:
+            del vars(sub)["call"]
         for sub, input_spec in patched:
             del vars(sub)["compute_output_spec"], vars(sub)["add_loss"]
             sub.input_spec = input_spec
@@ -265,6 +271,11 @@ class _Recorder:
         self.failures = {}
         self._traces = {}
         self._alive = []
+        self._anchors = []
+
+    def anchor(self):
+        """A symbolic tensor of the code that is being called, if any."""
+        return self._anchors[-1] if self._anchors else None
 
     def spec_of(self, layer):
         """A `compute_output_spec` that notes what the layer's code calls."""
@@ -298,8 +309,13 @@ class _Recorder:
         kwargs = _accepted(layer, kwargs)
         inputs = _tensors((args, kwargs))
         held = frozenset(map(id, _all_inside(layer)))
-        with given_out(layer, inputs):
-            structure = layer.call(*args, **kwargs)
+        depth = len(self._anchors)
+        self._anchors += inputs[:1]
+        try:
+            with given_out(layer, inputs):
+                structure = layer.call(*args, **kwargs)
+        finally:
+            del self._anchors[depth:]
         outputs = keras.tree.flatten(structure)
         if not outputs or not all(map(is_symbolic, outputs)):
             raise _Unreadable("returns something that is not a tensor")

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_chex.graph.constants import Constant
 from keras_chex.graph.copies import copy_state
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
@@ -83,6 +84,12 @@ class _Builder:
             return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
         if isinstance(op.inner, OwnWeight):
             return [self.own_weight(op, args[0], prefix)]
+        if isinstance(op.layer, Constant):
+            value = op.layer.value
+            zero = self._zero(op, args[0], prefix, value.dtype.name)
+            return [
+                self._step(lambda x: ops.add(x, value), zero, op, prefix, "sum")
+            ]
         if hasattr(op.stand_in, "plain"):
             new, args = op.stand_in.plain(*args, **kwargs)
             new.name = self.unique(call.node.operation.name, prefix)
@@ -146,17 +153,26 @@ class _Builder:
                 dtype=op.inner.dtype_policy,
             )
             self.made[id(op.layer)] = table
+        row = self.made[id(op.layer)](self._zero(op, tensor, prefix, "int32"))
+        return self._step(
+            lambda x: ops.reshape(x, value.shape), row, op, prefix, "shape"
+        )
 
-        def step(function, tensor, name):
-            node = call_of(function, [tensor])
-            name = self.unique(f"{op.layer.name}_{name}", prefix)
-            node.operation.name = name
-            return node.outputs[0]
+    def _zero(self, op, tensor, prefix, dtype):
+        """A zero that is part of the graph, as constants are not."""
+        first = self._step(
+            lambda x: x[(0,) * len(x.shape)], tensor, op, prefix, "corner"
+        )
+        return self._step(
+            lambda x: ops.zeros_like(x, dtype), first, op, prefix, "zero"
+        )
 
-        corner = step(lambda x: x[(0,) * len(x.shape)], tensor, "corner")
-        place = step(lambda x: ops.zeros_like(x, "int32"), corner, "place")
-        row = self.made[id(op.layer)](place)
-        return step(lambda x: ops.reshape(x, value.shape), row, "shape")
+    def _step(self, function, tensor, op, prefix, name):
+        """A function of `keras.ops`, named after what it is done for."""
+        node = call_of(function, [tensor])
+        name = self.unique(f"{op.layer.name}_{name}", prefix)
+        node.operation.name = name
+        return node.outputs[0]
 
     def _build(self, op, new):
         """Builds for the widths that are known here.

@@ -3,12 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers, ops
 
 import keras_chex
 from keras_chex.analysis.budget import prunable, width_cost
 from keras_chex.graph.channels import read_channels
-
-layers = keras.layers
 
 
 @pytest.mark.parametrize(
@@ -104,6 +103,19 @@ def test_open_sizes_need_an_input_shape():
     assert keras_chex.flops(model, (8, 8, 3)) == 9 * 3 * 4 * 36
     with pytest.raises(ValueError, match="must fit the inputs"):
         keras_chex.flops(model, (8, 8, 4))
+
+
+@pytest.mark.parametrize("shape", [None, (8, 8, 3)])
+def test_sizes_that_code_makes_of_the_batch_size_are_known(shape):
+    class Patches(layers.Layer):
+        def call(self, inputs):
+            patches = ops.image.extract_patches(inputs, 2)
+            return ops.reshape(patches, (ops.shape(inputs)[0], -1, 12))
+
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.Dense(8, use_bias=False)(Patches()(x))
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
+    assert keras_chex.flops(model, shape) == 16 * 12 * 8
 
 
 def test_a_layer_called_twice_is_paid_twice_and_stored_once():

@@ -21,6 +21,7 @@ REFUSED = {
     "layer_without_rule": OWN_LAYER,
     "layers_with_own_weights": OWN_LAYER,
     "blocks_with_own_weights": OWN_LAYER,
+    "positions": OWN_LAYER,
     "lambda_layer": OWN_LAYER,
     "group_normalization": "'rms' of class RMSNormalization",
     "convnext_block": "'scale' of class LayerScale",

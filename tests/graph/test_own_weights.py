@@ -304,6 +304,19 @@ def test_a_model_of_the_users_may_hold_weights_too(tmp_path):
     assert checks.largest_difference(loaded(x), expected) <= 1e-6
 
 
+def test_a_weight_that_a_subclass_replaces_is_no_obstacle():
+    class Replacing(BLOCK):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.factor = self.add_weight(shape=(1, 1, 1, 6), name="other")
+
+    block = Replacing(name="block")
+    groups = keras_chex.channel_groups(around(block))
+    assert len(block.weights) == 4
+    (group,) = [g for g in groups if g.name == "middle"]
+    assert group.frozen is None
+
+
 def test_terms_of_a_weight_are_those_of_what_is_left():
     class Regular(OwnBlock):
         def build(self, input_shape):

@@ -50,6 +50,8 @@ LAYERS = {
     "activation_named_as_keras_has_one": lambda: layers.Activation(relu),
     "activation_lambda": lambda: layers.Activation(lambda x: x * SCALE),
     "conv": lambda: conv(activation=scaled),
+    # Keras finds an activation of this name, with another default.
+    "conv_operation": lambda: conv(activation=ops.gelu),
     "conv_closure": lambda: conv(activation=closure(0.25)),
     "regularizer": lambda: conv(
         kernel_regularizer=lambda w: SCALE * ops.sum(w * w)

@@ -1,6 +1,7 @@
-"""The rules of weights of the user's that no other rule knows."""
+"""The rules of what the user's code holds itself: weights and arrays."""
 
 from keras_chex.graph.channel_ids import Channels, Opaque
+from keras_chex.graph.constants import Constant
 from keras_chex.graph.experiment import study
 from keras_chex.graph.own_weights import OwnWeight
 from keras_chex.graph.rule import (
@@ -91,3 +92,9 @@ def _last_axis(layer):
     """The last axis of more than one place, None if there is none."""
     axes = [axis for axis, size in enumerate(layer.shape) if size > 1]
     return axes[-1] if axes else None
+
+
+@register_rule(Constant)
+class ConstantRule(Rule):
+    def flow(self, call):
+        return [Opaque(f"'{call.name}' is an array")]
