@@ -25,6 +25,7 @@ from keras_chex.graph.keras_nodes import (
 from keras_chex.graph.keras_random import symbolic_dropout
 from keras_chex.graph.own_weights import given_out, weight_layers
 from keras_chex.graph.rule import Barrier, rule_for
+from keras_chex.graph.tensorflow_functions import on_symbols
 from keras_chex.graph.trace import Trace, merge, only_computes
 
 # A number that no size of a network is a multiple of.
@@ -189,6 +190,7 @@ def record(layer, args, kwargs, training, specs=()):
     with (
         unrecorded(_all_inside(layer)),
         symbolic_dropout(),
+        on_symbols(),
         _patched(_all_inside(layer), recorder, specs),
     ):
         try:

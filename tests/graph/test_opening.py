@@ -10,6 +10,7 @@ from keras_chex.graph.channels import read_channels
 from keras_chex.graph.program import read_program
 from tests import checks
 from tests import zoo_blocks as blocks
+from tests.zoo_layers import between
 from tests.zoo_topologies import IMAGE
 
 
@@ -205,3 +206,31 @@ def test_wrapped_code_runs_as_the_plain_code_does(training):
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_code_that_gives_its_layers_values_in_every_call():
+    class Masked(layers.Layer):
+        """Forbids a convolution to see what is to the right."""
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = layers.Conv2D(6, 3, padding="same", name="inner")
+
+        def build(self, input_shape):
+            self.inner.build(input_shape)
+            self.mask = np.ones(self.inner.kernel.shape, "float32")
+            self.mask[:, 2] = 0
+
+        def call(self, inputs):
+            self.inner.kernel.assign(self.inner.kernel * self.mask)
+            return self.inner(inputs)
+
+    wrapped = keras_chex.wrap(between(Masked(name="masked")))
+    keras_chex.set_active(wrapped, {"c1": [1, 2], "masked/inner": [0, 3, 5]})
+    x = checks.example_inputs(wrapped)
+    wrapped.compile("sgd", "mse")
+    wrapped.fit(x, np.ones((len(x), 4)), verbose=0)
+    # The last step has changed what the next call masks.
+    kernel = keras_chex.strip(wrapped).get_layer("inner").kernel
+    assert kernel.shape == (3, 3, 2, 3)
+    assert not np.any(kernel[:, 2]) and np.any(kernel[:, 1])

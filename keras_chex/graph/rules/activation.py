@@ -6,6 +6,7 @@ import keras
 
 from keras_chex.graph.keras_nodes import recorded_calls
 from keras_chex.graph.rule import rule_for
+from keras_chex.graph.tensorflow_functions import on_symbols
 
 # `glu` halves the channel axis, the softmax family weighs channels against
 # each other; the rest of `keras.activations` works on each channel alone.
@@ -89,7 +90,7 @@ def _is_read_as_channelwise(function):
     """Tells whether code computes each element from that element alone."""
     given = keras.KerasTensor((None, 4, 5, 6))
     try:
-        with keras.StatelessScope():
+        with keras.StatelessScope(), on_symbols():
             found = function(given)
         calls = recorded_calls([found], [given], "activation")
     except Exception:  # noqa: BLE001
