@@ -170,6 +170,9 @@ ROWS = {
         ("c1", "positions/project+positions/table", "c2"),
         zero_preserving=False,
     ),
+    "class_token": Row(
+        own.class_token, ("c1", "block/project", "c2"), zero_preserving=False
+    ),
     "lambda_layer": Row(
         kinds.lambda_layer, ("c1", "c2"), {"middle": "reverse"}
     ),

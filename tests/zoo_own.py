@@ -182,3 +182,33 @@ def blocks_with_own_weights():
 
 def positions():
     return between(PositionBlock(5, 6, name="positions"))
+
+
+@_registered
+class TokenBlock(layers.Layer):
+    """Puts a row of its own before those of a picture, as a class token."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.project = layers.Conv2D(filters, 3, padding="same", name="project")
+
+    def build(self, input_shape):
+        self.project.build(input_shape)
+        self.token = self.add_weight(
+            shape=(1, 1, 1, self.filters), name="token"
+        )
+
+    def call(self, inputs):
+        x = self.project(inputs)
+        batch, _, columns, _ = ops.shape(x)
+        tokens = ops.tile(self.token, (batch, 1, 1, 1))
+        tokens = ops.repeat(tokens, columns, axis=2)
+        return ops.relu(ops.concatenate([tokens, x], axis=1))
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+def class_token():
+    return between(TokenBlock(5, name="block"))

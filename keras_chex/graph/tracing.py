@@ -159,7 +159,22 @@ def _fixes_batch(read):
     ) or any(map(_fixes_batch, _traces_inside(read)))
 
 
+def copies_examples(node):
+    """Tells whether an operation copies one example for the whole batch."""
+    kind = type(node.operation).__name__
+    if kind not in ("Tile", "BroadcastTo", "Repeat") or len(node.inputs) != 1:
+        return False
+    shape, target = tuple(node.inputs[0].shape), tuple(node.outputs[0].shape)
+    return (
+        len(shape) == len(target)
+        and (shape[0], target[0]) == (1, BATCH)
+        and shape[1:] == target[1:]
+    )
+
+
 def _holds_batch(node):
+    if copies_examples(node):
+        return False
     held = [v for k, v in vars(node.operation).items() if k[0] != "_"]
     values = keras.tree.flatten([held, list(node.constants)])
     numbers = [n for n in values if isinstance(n, int) and n]

@@ -21,6 +21,7 @@ from keras_chex.graph.keras_nodes import (
 from keras_chex.graph.keras_random import copy_generators
 from keras_chex.graph.own_weights import OwnWeight
 from keras_chex.graph.rule import weight_of
+from keras_chex.graph.tracing import copies_examples
 
 
 def narrow_model(model, selection):
@@ -90,6 +91,8 @@ class _Builder:
             return [
                 self._step(lambda x: ops.add(x, value), zero, op, prefix, "sum")
             ]
+        if copies_examples(call.node):
+            return [self.for_all_examples(op, args[0], tensors[0], prefix)]
         if hasattr(op.stand_in, "plain"):
             new, args = op.stand_in.plain(*args, **kwargs)
             new.name = self.unique(call.node.operation.name, prefix)
@@ -157,6 +160,19 @@ class _Builder:
         return self._step(
             lambda x: ops.reshape(x, value.shape), row, op, prefix, "shape"
         )
+
+    def for_all_examples(self, op, tensor, given, prefix):
+        """One example for each of those that a model is given."""
+        rank = len(tensor.shape)
+        key = (slice(None), *[0] * (len(given.shape) - 1))
+        zeros = self._step(lambda x: x[key], given, op, prefix, "column")
+        for name, function in (
+            ("zeros", lambda x: ops.zeros_like(x, tensor.dtype)),
+            ("places", lambda x: ops.reshape(x, (-1, *[1] * (rank - 1)))),
+            ("copies", lambda x: ops.add(x, tensor)),
+        ):
+            zeros = self._step(function, zeros, op, prefix, name)
+        return zeros
 
     def _zero(self, op, tensor, prefix, dtype):
         """A zero that is part of the graph, as constants are not."""

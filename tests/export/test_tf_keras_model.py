@@ -22,6 +22,7 @@ REFUSED = {
     "layers_with_own_weights": OWN_LAYER,
     "blocks_with_own_weights": OWN_LAYER,
     "positions": OWN_LAYER,
+    "class_token": OWN_LAYER,
     "lambda_layer": OWN_LAYER,
     "group_normalization": "'rms' of class RMSNormalization",
     "convnext_block": "'scale' of class LayerScale",

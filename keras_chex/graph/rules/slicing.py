@@ -171,7 +171,24 @@ class AlongAxisRule(Rule):
         axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
         if isinstance(tensor, Channels) and tensor.axis in axes:
             return call.barrier(f"'{call.name}' works along the channels")
+        if isinstance(tensor, Channels) and tensor.batch is None and 0 in axes:
+            # A weight, repeated for every example.
+            return [Channels(tensor.ids, tensor.axis)]
         return [tensor]
+
+
+@register_rule(raw_operation("BroadcastTo"))
+class BroadcastRule(Rule):
+    """Copies along new axes and axes of one, perhaps for every example."""
+
+    def flow(self, call):
+        tensor, shape = call.inputs[0], call.output_shapes[0]
+        if not isinstance(tensor, Channels):
+            return [tensor]
+        axis = tensor.axis + len(shape) - len(call.input_shapes[0])
+        if shape[axis] != len(tensor.ids):
+            return call.barrier(f"'{call.name}' repeats channels")
+        return [Channels(tensor.ids, axis)]
 
 
 @register_rule(raw_operation("Tile"))
