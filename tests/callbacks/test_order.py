@@ -74,6 +74,7 @@ def test_swapped_averages_are_not_explored():
     )
 
 
+@pytest.mark.slow
 def test_any_order_of_several_callbacks_trains_alike(tmp_path):
     results = []
     orders = list(itertools.permutations(range(3)))[::2]

@@ -33,7 +33,9 @@ def check(model, budget=0.5):
     "options",
     [
         pytest.param({"steps_per_execution": 3}, marks=NOT_ON_TORCH),
-        pytest.param({"jit_compile": True}, marks=NOT_ON_TORCH),
+        pytest.param(
+            {"jit_compile": True}, marks=[NOT_ON_TORCH, pytest.mark.slow]
+        ),
         {"optimizer": keras.optimizers.Adam},
         *(
             pytest.param({"optimizer": kind}, marks=pytest.mark.large)

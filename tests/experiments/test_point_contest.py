@@ -16,6 +16,8 @@ from experiments.common.point_pipeline import Augmentation, PointBatches
 from experiments.common.point_recipe import PointRecipe, compile_model
 from experiments.common.run_directory import read_json, read_rows
 
+pytestmark = pytest.mark.slow
+
 RECIPE = PointRecipe(epochs=2, batch_size=8, lr=3e-3)
 
 

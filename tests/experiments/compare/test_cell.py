@@ -19,6 +19,8 @@ from experiments.compare.places import Places
 from experiments.compare.settings import Setting
 from experiments.compare.variants import CONTENDERS
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, IMAGES = 4, 64
 TOY = Setting("toy", "digits", 8, 8, 4, EPOCHS, 64, 0.05, 1e-3, 1)
 # Those that need another come after it.
