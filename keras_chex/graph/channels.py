@@ -240,9 +240,10 @@ class _Reader:
         call = Call(layer, known.name, inputs, flat.node, self.ids, number)
         moved = any(t.batch for t in inputs if isinstance(t, Channels))
         if id(layer) in self.fixed:
-            outputs = call.barrier(self.fixed[id(layer)])
+            outputs = known.rule.keep(call, self.fixed[id(layer)])
         elif moved and not known.rule.finds_batch:
-            outputs = call.barrier(f"the batch axis of '{call.name}' was moved")
+            reason = f"the batch axis of '{call.name}' was moved"
+            outputs = known.rule.keep(call, reason)
         else:
             outputs = known.rule.flow(call)
         self._merge(known, call)

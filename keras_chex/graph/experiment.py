@@ -15,12 +15,12 @@ import numpy as np
 
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
-    config_of,
     full_precision,
     read_variable,
     without_values,
 )
 from keras_chex.graph.own_weights import attribute_weights
+from keras_chex.graph.remaking import config_of, remake
 
 # Of sizes that a model leaves open, and of the batch.
 OPEN, BATCH = 6, 3
@@ -119,7 +119,7 @@ class _Trial:
         with trusted(layer), without_values():
             changed = dict.fromkeys(sizes, shape[-1] - 1)
             small = {**config_of(layer), **changed}
-            self.small = type(layer).from_config(small)
+            self.small = remake(type(layer), small)
             if not self.small.built:
                 self.small.build((*shape[:-1], shape[-1] - 1))
         self.axes = {k: self._axes(k, v) for k, v in weights.items()}

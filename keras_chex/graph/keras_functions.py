@@ -7,8 +7,18 @@ import types
 
 import keras
 
-from keras_chex.graph.keras_nodes import all_layers, trusted_code
+from keras_chex.graph.keras_nodes import (
+    all_layers,
+    scoped_objects,
+    trusted_code,
+)
 
+# What layers take as arguments, beside functions.
+_PARTS = (
+    keras.initializers.Initializer,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+)
 _COUNTER = itertools.count()
 
 
@@ -20,7 +30,8 @@ def trusted(owner):
     registered, or which it takes for one of its own, and a lambda by its code,
     without the names around it. Within this scope each function has a name of
     its own, under which Keras finds the function itself. Classes of layers that
-    others hold are found by their names.
+    others hold, of initialisers, regularisers and constraints are found by
+    their names.
 
     Args:
         owner: the layer or model that is copied.
@@ -38,7 +49,7 @@ def trusted(owner):
     functions = _functions(owner)
     names = [function.__name__ for function in functions]
     renamed = {f"live_function_{next(_COUNTER)}": f for f in functions}
-    known = {**_classes(owner), **renamed}
+    known = {**scoped_objects(), **_classes(owner), **renamed}
     try:
         for name, function in renamed.items():
             function.__name__ = name
@@ -50,8 +61,11 @@ def trusted(owner):
 
 
 def _classes(owner):
-    """Classes of layers that are not registered, by name where it is unique."""
-    kinds = {type(layer) for layer in all_layers(owner)}
+    """Classes that are not registered, by name where it is unique."""
+    layers = all_layers(owner)
+    held = [x for layer in layers for x in unpacked(list(vars(layer).values()))]
+    kinds = {type(layer) for layer in layers}
+    kinds |= {type(x) for x in held if isinstance(x, _PARTS)}
     names = collections.Counter(kind.__name__ for kind in kinds)
     return {
         kind.__name__: kind

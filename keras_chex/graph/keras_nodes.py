@@ -7,7 +7,6 @@ change inside Keras is met in one place.
 import contextlib
 import dataclasses
 import importlib
-import inspect
 
 import keras
 import numpy as np
@@ -273,6 +272,11 @@ def trusted_code():
     return serialization_lib.SafeModeScope(safe_mode=False)
 
 
+def scoped_objects():
+    """What the `custom_object_scope` that is open has, by name."""
+    return global_state.get_global_attribute("custom_objects_scope_dict", {})
+
+
 def deserialize(config, custom_objects=None):
     """Deserialises as safely as the loading that is under way asks for."""
     return keras.saving.deserialize_keras_object(
@@ -280,46 +284,6 @@ def deserialize(config, custom_objects=None):
         custom_objects=custom_objects,
         safe_mode=serialization_lib.in_safe_mode() is not False,
     )
-
-
-def remake(kind, config):
-    """Makes a layer or raw operation of a class from a config.
-
-    Raw operations of Keras before 3.11 name themselves in their config but do
-    not take a name.
-    """
-    parameters = inspect.signature(kind.__init__).parameters
-    if issubclass(kind, keras.layers.Layer) or "name" in parameters:
-        return kind.from_config(config)
-    config = dict(config)
-    name = config.pop("name", None)
-    operation = kind.from_config(config)
-    if name is not None:
-        operation.name = name
-    return operation
-
-
-def config_of(operation):
-    """`get_config()`, also of what Keras refuses it for.
-
-    Keras asks for a `get_config` where a layer was given anything but numbers
-    and strings, be it only a dtype policy, or a raw operation a NumPy number.
-    """
-    try:
-        return operation.get_config()
-    except NotImplementedError:
-        parameters = inspect.signature(type(operation).__init__).parameters
-        own = set(parameters) - {"self", "kwargs"}
-        if not isinstance(operation, keras.layers.Layer):
-            # They keep what they were given under its name.
-            return {name: getattr(operation, name) for name in own}
-        if own:
-            raise
-        return {
-            "name": operation.name,
-            "trainable": operation.trainable,
-            "dtype": operation.dtype_policy,
-        }
 
 
 def read_variable(variable):

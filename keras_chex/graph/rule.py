@@ -164,6 +164,10 @@ class Rule:
         """
         raise NotImplementedError
 
+    def keep(self, call, reason):
+        """Follows no channels through one `Call`; see `flow`."""
+        return call.barrier(reason)
+
     def weights(self, layer):
         """Names the weights that carry channels.
 

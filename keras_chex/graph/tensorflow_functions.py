@@ -1,7 +1,8 @@
 """Functions of TensorFlow in the user's code, as operations of Keras.
 
 Code is read with symbolic tensors of Keras, which TensorFlow refuses. Before
-it raises it asks what was registered to handle other kinds of arguments.
+it raises it asks what was registered to handle other kinds of arguments. NumPy
+does not ask; but it leaves products and sums to a class that says so.
 """
 
 import contextlib
@@ -20,15 +21,19 @@ _reading = []
 def on_symbols():
     """A scope in which functions of TensorFlow take symbolic tensors of Keras.
 
-    Those for which Keras has an operation; others raise as ever.
+    Those for which Keras has an operation; others raise as ever. Numbers and
+    arrays of NumPy may stand to the left of a symbolic tensor.
     """
     if keras.backend.backend() == "tensorflow":
         _register()
     _reading.append(True)
+    keras.KerasTensor.__array_ufunc__ = None
     try:
         yield
     finally:
         _reading.pop()
+        if not _reading:
+            del keras.KerasTensor.__array_ufunc__
 
 
 @functools.cache

@@ -56,11 +56,15 @@ class Trial:
         if isinstance(again, str):
             return self._after_failure(opening, calls, graph, owner)
         numbers = dict(zip(opening.inputs, range(len(calls)), strict=False))
-        for one, other in zip(calls, again, strict=False):
+        apart = self._openings_inside(opening)
+        pairs = zip(calls, again, strict=False)
+        for place, (one, other) in enumerate(pairs, opening.first):
             given = [numbers.get(number) for number in one.inputs]
             if not _is_same(one, other) or given != list(other.inputs):
                 break
             numbers.update(zip(one.outputs, other.outputs, strict=True))
+            if any(part.first <= place < part.last for part in apart):
+                continue
             if one.is_code and not widths.agree(one, other):
                 operation = one.node.operation
                 reason = f"{owner} fixes a size in '{operation.name}'"
@@ -68,6 +72,19 @@ class Trial:
         if len(calls) == len(again) == sum(map(_is_same, calls, again)):
             return {}
         return _close(calls, f"{owner} does something else when narrower")
+
+    def _openings_inside(self, opening):
+        """Those in functional models that the code calls, tried alone.
+
+        The models are not run narrower with the code around them.
+        """
+        return [
+            other
+            for other in self.program.openings
+            if other is not opening
+            and opening.first <= other.first
+            and other.last <= opening.last
+        ]
 
     def _run(self, opening, calls, widths):
         """The calls of the code at other widths, or why it fails."""

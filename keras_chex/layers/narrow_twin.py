@@ -4,6 +4,7 @@ import keras
 
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import full_precision, without_values
+from keras_chex.graph.remaking import remake
 from keras_chex.graph.rule import weight_of
 from keras_chex.layers.gather import gather
 
@@ -128,4 +129,4 @@ def narrow_layer(layer, rule, widths):
                 config[key] = "zeros"
             if key.endswith(("_regularizer", "_constraint")):
                 config[key] = None
-        return type(layer).from_config(config)
+        return remake(type(layer), config)

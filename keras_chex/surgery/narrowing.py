@@ -12,14 +12,13 @@ from keras_chex.graph.copies import copy_state
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
     call_of,
-    config_of,
     new_input,
     read_variable,
-    remake,
     undrawn,
 )
 from keras_chex.graph.keras_random import copy_generators
 from keras_chex.graph.own_weights import OwnWeight
+from keras_chex.graph.remaking import config_of, remake
 from keras_chex.graph.rule import weight_of
 from keras_chex.graph.tracing import copies_examples
 
@@ -78,7 +77,7 @@ class _Builder:
     def visit(self, call, tensors):
         """Calls the new operation as the old one was called."""
         prefix = "".join(f"{name}_" for name in call.path)
-        args, kwargs = call.fill_in(_as_called(call, tensors))
+        args, kwargs = call.fill_in(self._as_called(call, tensors, prefix))
         op = self.operations.get(id(call.node.operation))
         if op is None:
             new = self.kept(call.node.operation, prefix)
@@ -102,6 +101,18 @@ class _Builder:
             return rewritten
         new = self.new(call.node.operation, prefix)
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
+
+    def _as_called(self, call, tensors, prefix):
+        """Casts what the layer around a raw operation would have cast."""
+        values = {}
+        for tensor, number in zip(call.node.inputs, call.inputs, strict=True):
+            value, dtype = tensors[number], tensor.dtype
+            if call.owner is not None and value.dtype != dtype:
+                node = call_of(lambda x, to=dtype: ops.cast(x, to), [value])
+                node.operation.name = self.unique("cast", prefix)
+                value = node.outputs[0]
+            values[number] = value
+        return values
 
     def kept(self, layer, prefix):
         """The new layer for one that is code and nothing else."""
@@ -241,17 +252,6 @@ class _Builder:
             active = self.selection.positions(op.sides[role.side])
             value = np.take(value, role.positions(active), axis=axis)
         return value
-
-
-def _as_called(call, tensors):
-    """Casts what the layer around a raw operation would have cast."""
-    values = {}
-    for tensor, number in zip(call.node.inputs, call.inputs, strict=True):
-        value = tensors[number]
-        if call.owner is not None and value.dtype != tensor.dtype:
-            value = keras.ops.cast(value, tensor.dtype)
-        values[number] = value
-    return values
 
 
 def _accepted(operation, kwargs):

@@ -13,14 +13,14 @@ from keras_chex.graph.copies import (
 from keras_chex.graph.exclusion import excluded_names
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
-    config_of,
+    all_layers,
     input_structure,
     is_model,
     is_plain_functional,
     new_input,
-    remake,
     undrawn,
 )
+from keras_chex.graph.remaking import config_of, independent, remake
 from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
 
 
@@ -69,6 +69,7 @@ def wrap(model, exclude=()):
     names = excluded_names(graph, exclude)
     _require_prunable(model, read_channels(model, names) if names else graph)
     copy = _copy(model)
+    _require_apart(model, copy)
     rename_layers(copy, layer_names(model))
     try:
         copy_state(model, copy)
@@ -80,6 +81,18 @@ def wrap(model, exclude=()):
             "`__init__`, and return these from `get_config`."
         ) from error
     return wrap_in_place(copy, names)
+
+
+def _require_apart(model, copy):
+    known = {id(layer) for layer in all_layers(model)}
+    for layer in all_layers(copy):
+        if id(layer) in known:
+            raise TypeError(
+                "Argument `model` must be what its config says. Received: "
+                f"{type(model).__name__} '{model.name}', from whose config a "
+                f"model is made that holds the very layer '{layer.name}'. Make "
+                "layers in `__init__`, from numbers and strings."
+            )
 
 
 def _require_prunable(model, graph):
@@ -152,7 +165,7 @@ def _untracked(config):
 
 def _remake(model):
     """Makes a model of the user's own class."""
-    config = model.get_config()
+    config = independent(model.get_config())
     try:
         copy = type(model).from_config(config)
     except TypeError:

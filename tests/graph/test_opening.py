@@ -234,3 +234,101 @@ def test_code_that_gives_its_layers_values_in_every_call():
     kernel = keras_chex.strip(wrapped).get_layer("inner").kernel
     assert kernel.shape == (3, 3, 2, 3)
     assert not np.any(kernel[:, 2]) and np.any(kernel[:, 1])
+
+
+def of_any_size(filters):
+    inner = keras.Input((None, None, filters))
+    conv = layers.Conv2D(4, 3, padding="same", name="inner")(inner)
+    return keras.Model(inner, conv, name="any_size")
+
+
+# Keras says so of the copy, which is built from the shape of its input.
+@pytest.mark.filterwarnings("ignore:`build..` was called on:UserWarning")
+@pytest.mark.parametrize("kind", ["fixed", "of any size", "halved"])
+def test_the_batch_size_of_reading_is_in_nothing_that_is_made(kind):
+    """As in the heads of a RetinaNet."""
+
+    class Heads(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.stem = layers.Conv2D(8, 3, padding="same", name="stem")
+            self.head = layers.Conv2D(4, 3, padding="same", name="head")
+            if kind == "of any size":
+                self.head = of_any_size(8)
+
+        def call(self, inputs):
+            batch = ops.shape(inputs)[0]
+            sizes = (batch, -1, 2 if kind == "halved" else 4)
+            x = self.stem(inputs)
+            parts = [ops.reshape(self.head(y), sizes) for y in (x, x[:, ::2])]
+            return ops.concatenate(parts, axis=1)
+
+    model = Heads()
+    x = np.random.default_rng(0).normal(size=(5, 8, 6, 3)).astype("float32")
+    model(x)
+    wrapped = keras_chex.wrap(model)
+    keras_chex.set_active(wrapped, {"stem": [1, 2, 5]})
+    small = keras_chex.strip(wrapped)
+    assert checks.largest_difference(small(x), wrapped(x)) <= 1e-5
+
+
+def test_code_in_a_model_that_code_calls_is_no_obstacle():
+    inner = keras.Input((None, None, 8))
+    mixed = layers.Conv2D(8, 1, name="mixed")(inner)
+    halved = layers.Lambda(lambda x: x / 2, name="halved")(mixed)
+    block = keras.Model(inner, layers.Add()([halved, inner]), name="block")
+
+    class Net(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.stem = layers.Conv2D(8, 3, name="stem")
+            self.block = block
+            self.head = layers.Dense(3, name="head")
+
+        def call(self, inputs):
+            x = self.block(self.block(self.stem(inputs)))
+            return self.head(ops.mean(x, axis=(1, 2)))
+
+    model = Net()
+    model(np.zeros((1, 8, 6, 3)))
+    assert reasons(model) == {"stem": None, "head": "model output"}
+
+
+def test_numbers_of_numpy_may_stand_on_the_left():
+    class Halved(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = layers.Conv2D(6, 1, name="inner")
+
+        def call(self, inputs):
+            return np.float32(0.5) * self.inner(np.sqrt(2.0) + inputs)
+
+    model = between(Halved(name="halved"))
+    assert reasons(model)["halved/inner"] is None
+    small = keras_chex.strip(keras_chex.wrap(model))
+    x = checks.example_inputs(model)
+    assert checks.largest_difference(small(x), model(x)) <= 1e-5
+    with pytest.raises(ValueError, match="KerasTensor"):
+        np.float32(0.5) * keras.KerasTensor((None, 3))
+
+
+def test_casts_of_two_blocks_have_names_of_their_own():
+    class Exact(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**{"dtype": "float32", **kwargs})
+            self.inner = layers.Conv2D(6, 1, name="inner", dtype="bfloat16")
+
+        def call(self, inputs):
+            x = ops.cast(inputs + 1.0, "bfloat16")
+            return ops.cast(self.inner(x), "float32") * 2.0
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = between(
+            Exact(name="one"), layers.Conv2D(6, 1, name="c"), Exact(name="two")
+        )
+        small = keras_chex.strip(keras_chex.wrap(model))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    names = [operation.name for operation in small.operations]
+    assert len(set(names)) == len(names)

@@ -9,6 +9,7 @@ from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.keras_nodes import raw_operation
 from keras_chex.graph.relative import RelativeReshape
 from keras_chex.graph.rule import Rule, register_rule
+from keras_chex.graph.tracing import BATCH
 
 
 def merged(ids, axis, shape, target):
@@ -139,10 +140,20 @@ class ReshapeRule(Rule):
     """
 
     def flow(self, call):
+        outputs = self._follow(call)
+        if call.stand_in is None:
+            self._forget_batch(call)
+        return outputs
+
+    def keep(self, call, reason):
+        outputs = super().keep(call, reason)
+        self._forget_batch(call)
+        return outputs
+
+    def _follow(self, call):
         tensor = call.inputs[0]
         shape, target = call.input_shapes[0], call.output_shapes[0]
         if not isinstance(tensor, Channels):
-            self._forget_batch(call, shape, target)
             return [tensor]
         if tensor.batch is None:
             found = merged(tensor.ids, tensor.axis, shape, target)
@@ -187,19 +198,35 @@ class ReshapeRule(Rule):
 
     def _keeps_batch(self, layer, shape, target):
         """Tells whether no example takes from another one."""
-        if isinstance(layer, keras.layers.Layer):
+        if isinstance(layer, keras.layers.Layer) or self._names_batch(
+            layer, shape
+        ):
             return True
         sizes = _product(shape[1:]), _product(target[1:])
         return (
             shape[0] == target[0] and None not in sizes and sizes[0] == sizes[1]
         )
 
-    def _forget_batch(self, call, shape, target):
+    def _names_batch(self, layer, shape):
+        """Whether the target begins with the batch size that code is read with.
+
+        Then as many examples come out, in order. The output of a model inside
+        of code has an open batch size.
+        """
+        sizes = getattr(layer, "newshape", None)
+        if not (_is_fixed(sizes) and sizes and shape):
+            return False
+        return sizes[0] == (BATCH if shape[0] is None else shape[0])
+
+    def _forget_batch(self, call):
         """Code that was read with a batch size may have it in the target."""
-        sizes = getattr(call.layer, "newshape", (-1,))
-        kept = self._keeps_batch(call.layer, shape, target)
-        if sizes[0] == target[0] == shape[0] and kept:
-            stand_in = keras.layers.Reshape(target[1:], name=call.layer.name)
+        tensor, layer = call.inputs[0], call.layer
+        is_weight = isinstance(tensor, Channels) and tensor.batch is None
+        if is_weight or isinstance(layer, RelativeReshape):
+            return
+        if self._names_batch(layer, call.input_shapes[0]):
+            target = layer.newshape[1:]
+            stand_in = keras.layers.Reshape(target, name=layer.name)
             call.replace(stand_in, np.zeros(0, int))
 
     def _split(self, call, axis, shape, target):
