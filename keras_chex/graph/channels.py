@@ -178,6 +178,14 @@ def _check(model):
             f"Argument `model` must be a Keras 3 model. Received: {kind}. "
             + remedy
         )
+    if type(model).call is keras.Model.call:
+        raise ValueError(
+            "Argument `model` must have a `call`. Received: "
+            f"'{model.name}' of class {type(model).__name__}, which has none, "
+            "as models do that only train others. Give it one that runs the "
+            "part to be pruned, such as `return self.generator(inputs)`, and "
+            "call it once on data."
+        )
     if not model.built:
         raise ValueError(
             "Argument `model` must be built. Received: "

@@ -127,3 +127,29 @@ def test_the_scope_of_the_user_holds_on():
         model = keras.Model(inputs, layers.Dense(2)(x))
         small = keras_chex.strip(keras_chex.wrap(model))
     assert small.get_layer("cut").cut is ops.relu
+
+
+@pytest.mark.parametrize("powers, fits", [(3, True), (7, False)])
+def test_outputs_that_overflow_are_not_called_random(powers, fits, recwarn):
+    x = inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(5, 3, kernel_initializer="ones", name="conv")(x)
+    x = layers.Dense(2)(layers.GlobalMaxPooling2D()(1e4 * x))
+    for _ in range(powers):
+        x = x * x
+    wrapped = keras_chex.wrap(keras.Model(inputs, x))
+    keras_chex.set_active(wrapped, {"conv": [0, 2]})
+    keras_chex.strip(wrapped)
+    said = [str(w.message) for w in recwarn if "compared" in str(w.message)]
+    assert len(said) == (not fits)
+    assert all("not finite on random input" in text for text in said)
+
+
+def test_a_model_without_a_call_is_refused_with_a_remedy():
+    class Gan(keras.Model):
+        def __init__(self, generator, **kwargs):
+            super().__init__(**kwargs)
+            self.generator = generator
+
+    small = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="return self.generator"):
+        keras_chex.channel_groups(Gan(small))
