@@ -273,6 +273,9 @@ ROWS = {
         ),
         zero_preserving=False,
     ),
+    "attention_layers": Row(
+        parts.attention_layers, ("c1", "query+key", "value", "last")
+    ),
     "embedded_input": Row(
         parts.embedded_input, ("table", "c1"), zero_preserving=False
     ),

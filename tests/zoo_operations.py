@@ -257,6 +257,17 @@ def attention():
     return keras.Model(image, pooled_logits(x))
 
 
+def attention_layers():
+    image = keras.Input(IMAGE, name="image")
+    x = layers.Reshape((48, 6), name="tokens")(conv(image, 6, "c1"))
+    query, key = (layers.Dense(5, name=name)(x) for name in ("query", "key"))
+    x = layers.Dense(7, name="value")(x)
+    x = layers.Attention(use_scale=True, name="look")([query, x, key])
+    x = layers.Attention(name="again")([x, x])
+    x = layers.Dense(6, activation="relu", name="last")(x)
+    return keras.Model(image, pooled_logits(x))
+
+
 def embedded_input():
     """What a table makes of numbers are channels as any."""
     words = keras.Input((7,), dtype="int32", name="words")

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.flattening import flat_calls
+from keras_chex.graph.keras_nodes import is_symbolic
 from keras_chex.graph.rule import rule_for
 from keras_chex.graph.trace import merge
 from keras_chex.graph.tracing import record, with_batch
@@ -152,7 +153,8 @@ def _specs(opening, calls, widths):
 
 def _spec(layer, outputs, widths):
     def spec(*args, **kwargs):
-        made = [widths.tensor(number) for number in next(outputs)]
+        batch = args[0].shape[0] if args and is_symbolic(args[0]) else None
+        made = [widths.tensor(number, batch) for number in next(outputs)]
         if len(made) == 1:
             return made[0]
         like = type(layer).compute_output_spec(layer, *args, **kwargs)
@@ -184,9 +186,12 @@ class _Widths:
             shape[known.axis] = int(self._units[units].sum())
         return tuple(shape)
 
-    def tensor(self, number):
-        full = self._program.tensors[number]
-        return keras.KerasTensor(self.shape(number), full.dtype)
+    def tensor(self, number, batch=None):
+        """A symbolic tensor; inner models leave their batch size open."""
+        full, shape = self._program.tensors[number], self.shape(number)
+        if shape and shape[0] is None:
+            shape = (batch, *shape[1:])
+        return keras.KerasTensor(shape, full.dtype)
 
     def agree(self, one, other):
         """Whether an operation made the shapes that were expected.

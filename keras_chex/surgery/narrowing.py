@@ -14,6 +14,7 @@ from keras_chex.graph.keras_nodes import (
     call_of,
     new_input,
     read_variable,
+    recorded_calls,
     undrawn,
 )
 from keras_chex.graph.keras_random import copy_generators
@@ -98,6 +99,10 @@ class _Builder:
             return keras.tree.flatten(new(*args))
         rewritten = op.rule.rewritten(op.layer, args, kwargs)
         if rewritten is not None:
+            given = [tensors[number] for number in call.inputs]
+            for step in recorded_calls(rewritten, given, op.layer.name):
+                name = f"{op.layer.name}_{step.operation.name}"
+                step.operation.name = self.unique(name, prefix)
             return rewritten
         new = self.new(call.node.operation, prefix)
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))

@@ -28,6 +28,7 @@ REFUSED = {
     "convnext_block": "'scale' of class LayerScale",
     "scaled_residual": "class CustomScaleLayer",
     "attention": "'heads' of class MultiHeadAttention",
+    "attention_layers": "'look' of class Attention",
     "recurrent": "'both' of class Bidirectional",
     "masked_words": "operation 'not_equal'",
     "masked_attention": "'heads' of class MultiHeadAttention",

@@ -332,3 +332,34 @@ def test_casts_of_two_blocks_have_names_of_their_own():
         keras.config.set_dtype_policy("float32")
     names = [operation.name for operation in small.operations]
     assert len(set(names)) == len(names)
+
+
+def test_inner_models_know_the_batch_size_of_the_code_around():
+    class Scaled(layers.Layer):
+        def call(self, inputs):
+            shape = (ops.shape(inputs)[0], 1, 1, 1)
+            return inputs * ops.ones(shape, inputs.dtype)
+
+    class Behind(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = keras.Sequential(
+                [layers.Conv2D(6, 1, name="inner"), layers.ReLU()], name="seq"
+            )
+            self.scaled = Scaled(name="scaled")
+
+        def call(self, inputs):
+            return inputs + self.scaled(self.inner(inputs))
+
+    model = between(layers.Conv2D(6, 3, name="middle"), Behind(name="behind"))
+    assert reasons(model)["middle"] is None
+
+
+def test_pictures_may_be_cropped_and_padded():
+    class Shifted(layers.Layer):
+        def call(self, inputs):
+            x = ops.image.crop_images(inputs, 1, 0, 0, 0)
+            return ops.image.pad_images(x, 0, 0, 1, 0)
+
+    model = between(layers.Conv2D(6, 3, name="middle"), Shifted())
+    assert reasons(model)["middle"] is None

@@ -114,6 +114,21 @@ class DotRule(ContractionRule):
         return sources, batch + kept
 
 
+@register_rule(keras.layers.Attention)
+class AttentionLayerRule(ContractionRule):
+    """Query and key lose the same channels, value others."""
+
+    def spelled(self, call):
+        if call.masks or len(call.inputs) > 3 or len(call.output_shapes) > 1:
+            return None
+        if len(call.inputs) == 2:
+            return ["bqd", "bkd"], "bqd"
+        return ["bqd", "bkv", "bkd"], "bqv"
+
+    def weights(self, layer):
+        return {"scale": {}, "concat_score_weight": {}}
+
+
 @register_rule(raw_operation("DotProductAttention"))
 class AttentionRule(ContractionRule):
     """Query and key lose the same channels, value others.

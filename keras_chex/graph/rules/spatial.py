@@ -13,6 +13,10 @@ def _each(pattern, dimensions):
     return [getattr(keras.layers, n) for n in names if hasattr(keras.layers, n)]
 
 
+_RAW = "MaxPool AveragePool Resize CropImages PadImages".split()
+_raw_operations = [op for op in map(raw_operation, _RAW) if op is not None]
+
+
 def _own_axis(layer, rank):
     return channel_axis(getattr(layer, "data_format", None), rank)
 
@@ -26,7 +30,7 @@ def _own_axis(layer, rank):
     *_each("Cropping{}D", (1, 2, 3)),
     *_each("UpSampling{}D", (1, 2, 3)),
     keras.layers.Resizing,
-    *map(raw_operation, ("MaxPool", "AveragePool", "Resize")),
+    *_raw_operations,
 )
 class SpatialRule(Rule):
     """Every channel is treated alike if the data formats agree."""
