@@ -248,13 +248,24 @@ class _Reader:
         call = Call(layer, known.name, inputs, flat.node, self.ids, number)
         moved = any(t.batch for t in inputs if isinstance(t, Channels))
         if id(layer) in self.fixed:
-            outputs = known.rule.keep(call, self.fixed[id(layer)])
+            outputs = self.keep(known, call, self.fixed[id(layer)])
         elif moved and not known.rule.finds_batch:
             reason = f"the batch axis of '{call.name}' was moved"
             outputs = known.rule.keep(call, reason)
         else:
             outputs = known.rule.flow(call)
         self._merge(known, call)
+        return outputs
+
+    def keep(self, known, call, reason):
+        """Lets all channels stay; what a layer's weights cost is known."""
+        if known.inner_rule.weights(known.inner):
+            known.rule.flow(call)
+        sides = call.sides
+        for ids in sides.values():
+            self.ids.freeze(ids, reason)
+        outputs = known.rule.keep(call, reason)
+        call.sides = sides
         return outputs
 
     def _name(self, flat):
