@@ -235,7 +235,16 @@ def settings(examples):
 @pytest.mark.filterwarnings(
     "ignore:The structure of `inputs`:UserWarning",
 )
-@pytest.mark.parametrize("part", range(PARTS))
+# The first quarter always; all of them with `make slow` and `make fuzz`.
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(
+            part, marks=pytest.mark.slow if part and not GRAPHS else ()
+        )
+        for part in range(PARTS)
+    ],
+)
 def test_random_graph(part):
     seed = part
     if GRAPHS:

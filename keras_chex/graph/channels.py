@@ -159,7 +159,7 @@ def read_channels(model, exclude=()):
     fixed, trial = {}, Trial(program)
     while True:
         graph, tensors = _Reader(exclude, fixed).read(program)
-        found = trial.fixed(graph, tensors)
+        found = trial.fixed(graph, tensors, fixed)
         if not found.keys() - fixed.keys():
             return graph
         fixed = {**found, **fixed}

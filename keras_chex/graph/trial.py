@@ -32,23 +32,32 @@ class Trial:
         self.program = program
         self._failures = {}
 
-    def fixed(self, graph, tensors):
+    def fixed(self, graph, tensors, known=()):
         """What must keep its channels.
 
         Args:
             graph: the `ChannelGraph` as far as it is known.
             tensors: dict from the number of a tensor to its `Channels`.
+            known: ids of operations that keep them already.
 
         Returns:
-            Dict from `id(operation)` to the reason; empty if all code adapts.
+            Dict from `id(operation)` to the reason; nothing that is not known
+            if all code adapts.
         """
-        if not self.program.openings:
+        openings = self.program.openings
+        if not openings:
             return {}
-        found = {}
+        groups = [_groups_in(o, self.program, graph, tensors) for o in openings]
+        found, first = {}, True
         for chosen in _choices(graph):
             widths = _Widths(self.program, graph, tensors, chosen)
-            for opening in self.program.openings:
-                found.update(self._fixed_by(opening, graph, widths))
+            for opening, inside in zip(openings, groups, strict=True):
+                # Only some of them, or it was tried before.
+                if first or not (inside <= chosen or inside.isdisjoint(chosen)):
+                    found.update(self._fixed_by(opening, graph, widths))
+            if found.keys() - set(known):
+                break
+            first = False
         return found
 
     def _fixed_by(self, opening, graph, widths):
@@ -125,6 +134,21 @@ class Trial:
             id(operation): f"{owner} fixes a size in '{operation.name}'"
             for operation in suspects
         }
+
+
+def _groups_in(opening, program, graph, tensors):
+    """Names of the groups that code meets and that can lose channels."""
+    numbers = set(opening.inputs)
+    for call in program.calls[opening.first : opening.last]:
+        numbers.update(call.outputs)
+    known = [tensors.get(number) for number in numbers]
+    ids = [tensor.ids for tensor in known if isinstance(tensor, Channels)]
+    units = graph.unit_of[np.concatenate(ids).astype(int)] if ids else []
+    return {
+        graph.groups[group].name
+        for group in set(graph.group_of[units].tolist())
+        if group >= 0 and not graph.groups[group].frozen
+    }
 
 
 def _choices(graph):

@@ -57,6 +57,7 @@ def test_early_stopping_that_restores_a_wide_network(front, capsys):
     assert "cut to the budget now" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_swapped_averages_are_not_explored():
     def swapping(place):
         model_average = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)

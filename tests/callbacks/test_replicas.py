@@ -91,6 +91,7 @@ def run(program):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_replicas_explore_alike_and_the_budget_is_met():
     result = run(TRAINING)
@@ -109,6 +110,7 @@ def test_what_keras_cannot_do_is_named():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_replica_with_other_channels_stops_the_run():
     message = run(TORN)

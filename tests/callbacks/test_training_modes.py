@@ -32,7 +32,9 @@ def check(model, budget=0.5):
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"steps_per_execution": 3}, marks=NOT_ON_TORCH),
+        pytest.param(
+            {"steps_per_execution": 3}, marks=[NOT_ON_TORCH, pytest.mark.slow]
+        ),
         pytest.param(
             {"jit_compile": True}, marks=[NOT_ON_TORCH, pytest.mark.slow]
         ),

@@ -11,6 +11,8 @@ from experiments.common.recipe import Recipe
 from experiments.common.run_directory import read_json, read_rows
 from experiments.common.widths import stage_widths
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(epochs=4, batch_size=64, lr=0.1, shift=1)
 TITLE = "Digits"
 

@@ -64,6 +64,7 @@ def test_graphs_do_not_pile_up_when_widths_change(wrapped):
     assert graphs() == before
 
 
+@pytest.mark.slow
 def test_graphs_do_not_pile_up_when_weights_are_set(wrapped):
     change(wrapped, 3)
     narrow = wrapped.get_weights()
