@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+import keras_chex
+
 TOLERANCE = 1e-5
 _TRANSPOSED = (
     layers.Conv1DTranspose,
@@ -34,6 +36,11 @@ def layers_by_path(model, prefix=""):
         else:
             found[path] = layer
     return found
+
+
+def reasons(model):
+    """Why each group stays whole, None where it need not."""
+    return {g.name: g.frozen for g in keras_chex.channel_groups(model)}
 
 
 def example_inputs(model, batch=8, seed=0):

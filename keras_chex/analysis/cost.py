@@ -9,9 +9,8 @@ import math
 
 import numpy as np
 
-from keras_chex.graph.own_weights import OwnWeight
-from keras_chex.graph.rule import Barrier, rule_for, weight_of
-from keras_chex.graph.rules.contraction import ContractionRule
+from keras_chex.graph.rule import weight_of
+from keras_chex.graph.rules.own import is_multiplied
 from keras_chex.graph.shapes import call_shapes
 
 UNCOUNTED = "FLOPs not counted: no channel rule"
@@ -130,26 +129,6 @@ def layer_costs(graph, model, units, input_shape=None):
     return tuple(costs)
 
 
-def _multiplies(graph, op):
-    """Whether the user's code multiplies with a matrix of its own."""
-    if not isinstance(op.inner, OwnWeight):
-        return False
-    calls = graph.program.calls
-    own = {
-        number
-        for call in calls
-        if call.node.operation is op.layer
-        for number in call.outputs
-    }
-    return any(
-        own.intersection(call.inputs)
-        and isinstance(
-            rule_for(call.node.operation), (Barrier, ContractionRule)
-        )
-        for call in calls
-    )
-
-
 def _cost(graph, op, terms, units, everything):
     def total(mask, by_use):
         return sum(
@@ -161,7 +140,7 @@ def _cost(graph, op, terms, units, everything):
     unit = graph.unit_of[ids]
     groups = {graph.groups[g] for g in graph.group_of[unit] if g >= 0}
     reasons = dict.fromkeys(g.frozen for g in groups if g.frozen)
-    if op.inner_rule.only_consumes(op.inner) or _multiplies(graph, op):
+    if op.inner_rule.only_consumes(op.inner) or is_multiplied(graph, op):
         reasons[UNCOUNTED] = None
     return LayerCost(
         name=op.name,

@@ -188,9 +188,13 @@ def sublayers(layer):
     return list(getattr(layer, "_layers", ()))
 
 
+# Attributes in which Keras lists the weights that a layer holds itself.
+STORES = ("_trainable_variables", "_non_trainable_variables")
+
+
 def own_weights(layer):
     """Lists the weights that a layer holds itself, not through sub-layers."""
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
+    return [weight for store in STORES for weight in getattr(layer, store)]
 
 
 def is_code_of_keras(operation):

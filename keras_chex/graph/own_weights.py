@@ -9,13 +9,11 @@ import weakref
 import keras
 
 from keras_chex.graph.keras_functions import unpacked
-from keras_chex.graph.keras_nodes import own_weights
+from keras_chex.graph.keras_nodes import STORES, own_weights
 
 # The layer that stands for the weight `name` of another is its attribute of
 # this name, once it can lose channels.
 SUFFIX = "_with_channels"
-# Where Keras keeps them itself.
-_OF_KERAS = ("_trainable_variables", "_non_trainable_variables")
 _known = weakref.WeakKeyDictionary()
 
 
@@ -95,7 +93,7 @@ def attribute_weights(layer):
     for name, value in vars(layer).items():
         if isinstance(value, keras.Variable):
             weights[name] = value
-        elif isinstance(value, (list, tuple, dict)) and name not in _OF_KERAS:
+        elif isinstance(value, (list, tuple, dict)) and name not in STORES:
             inside += unpacked(value)
     hidden = {id(weight) for weight in own_weights(layer)}
     hidden -= {id(weight) for weight in weights.values()}

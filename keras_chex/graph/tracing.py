@@ -227,7 +227,11 @@ def _all_inside(layer):
 @contextlib.contextmanager
 def _patched(inside, recorder, specs):
     patched = []
-    holding = [x for x in inside if x.weights and not must_be_opened(x)]
+    holding = [
+        x
+        for x in inside
+        if x.weights and not must_be_opened(x) and "call" not in vars(x)
+    ]
     for sub in holding:
         vars(sub)["call"] = recorded_on_arrays(sub, recorder.anchor)
     for sub in inside:

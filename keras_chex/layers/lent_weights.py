@@ -8,7 +8,7 @@ from keras_chex.graph.keras_swap import add_layer
 from keras_chex.graph.own_weights import SUFFIX, weight_layers
 
 
-def lend(layer, wrappers):
+def lend(layer, replacements):
     """Lets the code of a layer read weights of its own at their active width.
 
     The weights stay where they are, in full. The class of the layer becomes a
@@ -16,13 +16,13 @@ def lend(layer, wrappers):
 
     Args:
         layer: a layer with sub-layers, of a model that is being wrapped.
-        wrappers: dict from the id of a layer that stands for a weight to the
-            `ChexWrapper` that takes its place.
+        replacements: dict from the id of a layer to it and the `ChexWrapper`
+            that takes its place, of those too that stand for weights.
     """
     found = {
-        name: wrappers[id(holder)]
+        name: replacements[id(holder)][1]
         for name, holder in weight_layers(layer).items()
-        if id(holder) in wrappers
+        if id(holder) in replacements
     }
     for name, wrapper in found.items():
         add_layer(layer, name + SUFFIX, wrapper)

@@ -185,10 +185,9 @@ def wrap_in_place(model, exclude=()):
         wrapper.build((None, *op.shapes[0][0][1:]))
         replacements[id(op.layer)] = op.layer, wrapper
     replace_layers(model, replacements)
-    new_layers = {key: new for key, (_, new) in replacements.items()}
     for layer in graph.program.opened:
         accept_any_width(layer)
-        lend(layer, new_layers)
+        lend(layer, replacements)
     _require_replaced(model, graph, replacements)
     model.__class__ = _wrapped_class(type(model))
     model._chex = _State(config, list(exclude), names)

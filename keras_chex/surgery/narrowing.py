@@ -113,9 +113,9 @@ class _Builder:
         for tensor, number in zip(call.node.inputs, call.inputs, strict=True):
             value, dtype = tensors[number], tensor.dtype
             if call.owner is not None and value.dtype != dtype:
-                node = call_of(lambda x, to=dtype: ops.cast(x, to), [value])
-                node.operation.name = self.unique("cast", prefix)
-                value = node.outputs[0]
+                value = self._named(
+                    lambda x, to=dtype: ops.cast(x, to), value, "cast", prefix
+                )
             values[number] = value
         return values
 
@@ -201,9 +201,11 @@ class _Builder:
 
     def _step(self, function, tensor, op, prefix, name):
         """A function of `keras.ops`, named after what it is done for."""
+        return self._named(function, tensor, f"{op.layer.name}_{name}", prefix)
+
+    def _named(self, function, tensor, name, prefix):
         node = call_of(function, [tensor])
-        name = self.unique(f"{op.layer.name}_{name}", prefix)
-        node.operation.name = name
+        node.operation.name = self.unique(name, prefix)
         return node.outputs[0]
 
     def _build(self, op, new):

@@ -14,10 +14,6 @@ from tests.zoo_layers import between
 from tests.zoo_topologies import IMAGE
 
 
-def reasons(model):
-    return {g.name: g.frozen for g in keras_chex.channel_groups(model)}
-
-
 def test_reading_leaves_nothing_behind():
     model = blocks.subclassed()
     before = [
@@ -83,7 +79,7 @@ def test_rows_that_become_examples_lose_their_channels():
     x = ops.reshape(x, (-1, 7, 5, 5))
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(image, layers.Dense(4, name="logits")(x))
-    found = reasons(model)
+    found = checks.reasons(model)
     assert found["c1"] is None and found["d1"] is None and found["d2"] is None
     # One example has seven rows of five places.
     by_hand = 35 * (3 * 9 * 8 + 8 * 6 + 6 * 5) + 5 * 4
@@ -99,7 +95,7 @@ def test_rows_of_two_examples_that_meet_keep_their_channels():
     image = keras.Input((4,))
     x = layers.Dense(6, name="d")(image)
     outputs = layers.Dense(3, name="logits")(ops.reshape(x, (-1, 12)))
-    found = reasons(keras.Model(image, outputs))
+    found = checks.reasons(keras.Model(image, outputs))
     assert "reshapes across channels" in found["d"]
 
 
@@ -130,7 +126,7 @@ def test_code_that_sees_its_width_keeps_it():
             x = self.first(inputs)
             return self.wide(x) if x.shape[-1] == 7 else ops.relu(x)
 
-    found = reasons(blocks.around(Choosing(name="block")))
+    found = checks.reasons(blocks.around(Choosing(name="block")))
     assert "does something else when narrower" in found["c1"]
     assert found["c2"] is None
 
@@ -146,7 +142,7 @@ def test_code_that_needs_the_batch_size_is_not_opened():
             count = ops.shape(x)[0]
             return x * ops.ones((count, 1, 1, 1))
 
-    found = reasons(blocks.around(Counting(name="block")))
+    found = checks.reasons(blocks.around(Counting(name="block")))
     assert "'block' (Counting)" in found["c1"]
 
 
@@ -167,7 +163,7 @@ def test_a_layer_that_also_runs_where_nothing_is_known_stays_whole():
     x = layers.Conv2D(7, 3, padding="same", name="c2")(shared(x))
     x = layers.GlobalAveragePooling2D()(Closed(name="closed")(x))
     model = keras.Model(image, layers.Dense(4, name="logits")(x))
-    found = reasons(model)
+    found = checks.reasons(model)
     assert "could not be opened" in found["shared"]
     assert "could not be opened" in found["c1"]
 
@@ -291,7 +287,7 @@ def test_code_in_a_model_that_code_calls_is_no_obstacle():
 
     model = Net()
     model(np.zeros((1, 8, 6, 3)))
-    assert reasons(model) == {"stem": None, "head": "model output"}
+    assert checks.reasons(model) == {"stem": None, "head": "model output"}
 
 
 def test_numbers_of_numpy_may_stand_on_the_left():
@@ -304,7 +300,7 @@ def test_numbers_of_numpy_may_stand_on_the_left():
             return np.float32(0.5) * self.inner(np.sqrt(2.0) + inputs)
 
     model = between(Halved(name="halved"))
-    assert reasons(model)["halved/inner"] is None
+    assert checks.reasons(model)["halved/inner"] is None
     small = keras_chex.strip(keras_chex.wrap(model))
     x = checks.example_inputs(model)
     assert checks.largest_difference(small(x), model(x)) <= 1e-5
@@ -352,7 +348,7 @@ def test_inner_models_know_the_batch_size_of_the_code_around():
             return inputs + self.scaled(self.inner(inputs))
 
     model = between(layers.Conv2D(6, 3, name="middle"), Behind(name="behind"))
-    assert reasons(model)["middle"] is None
+    assert checks.reasons(model)["middle"] is None
 
 
 def test_pictures_may_be_cropped_and_padded():
@@ -362,4 +358,4 @@ def test_pictures_may_be_cropped_and_padded():
             return ops.image.pad_images(x, 0, 0, 1, 0)
 
     model = between(layers.Conv2D(6, 3, name="middle"), Shifted())
-    assert reasons(model)["middle"] is None
+    assert checks.reasons(model)["middle"] is None

@@ -3,11 +3,8 @@
 from keras import layers, ops
 
 import keras_chex
+from tests import checks
 from tests.zoo_layers import between
-
-
-def reasons(model):
-    return {g.name: g.frozen for g in keras_chex.channel_groups(model)}
 
 
 class Heads(layers.Layer):
@@ -29,7 +26,7 @@ def test_a_size_worked_out_from_another_group_is_seen():
     """At half of all widths it comes out right."""
     model = between(layers.Conv2D(8, 3, name="middle"), Heads(8, name="heads"))
     reason = "the code of 'heads' fixes a size in 'reshape'"
-    assert reason in reasons(model)["heads/qkv"]
+    assert reason in checks.reasons(model)["heads/qkv"]
     assert keras_chex.flops(model) == keras_chex.flops(keras_chex.wrap(model))
 
 
@@ -45,7 +42,7 @@ def test_layers_of_code_that_stays_whole_are_counted_and_have_a_reason():
             return self.inner(inputs)
 
     model = between(layers.Conv2D(6, 3, name="middle"), Picky(name="picky"))
-    found = reasons(model)
+    found = checks.reasons(model)
     for name in ("middle", "picky/inner"):
         assert found[name] == "the code of 'picky' fails when narrower"
     (cost,) = [

@@ -7,10 +7,13 @@ from keras_chex.graph.own_weights import OwnWeight
 from keras_chex.graph.rule import (
     IN,
     Axis,
+    Barrier,
     Rule,
     register_rule,
     register_rule_of_others,
+    rule_for,
 )
+from keras_chex.graph.rules.contraction import ContractionRule
 
 
 @register_rule_of_others
@@ -98,3 +101,23 @@ def _last_axis(layer):
 class ConstantRule(Rule):
     def flow(self, call):
         return [Opaque(f"'{call.name}' is an array")]
+
+
+def is_multiplied(graph, op):
+    """Whether an operation is a weight that the user's code multiplies with."""
+    if not isinstance(op.inner, OwnWeight):
+        return False
+    calls = graph.program.calls
+    own = {
+        number
+        for call in calls
+        if call.node.operation is op.layer
+        for number in call.outputs
+    }
+    return any(
+        own.intersection(call.inputs)
+        and isinstance(
+            rule_for(call.node.operation), (Barrier, ContractionRule)
+        )
+        for call in calls
+    )
