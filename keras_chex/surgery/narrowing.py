@@ -1,27 +1,20 @@
 """Builds a plain model with only some channels of another, weights included."""
 
-import collections
 import inspect
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_chex.graph.constants import Constant
 from keras_chex.graph.copies import copy_state
 from keras_chex.graph.keras_functions import trusted
-from keras_chex.graph.keras_nodes import (
-    call_of,
-    new_input,
-    read_variable,
-    recorded_calls,
-    undrawn,
-)
+from keras_chex.graph.keras_nodes import new_input, read_variable, undrawn
 from keras_chex.graph.keras_random import copy_generators
 from keras_chex.graph.own_weights import OwnWeight
 from keras_chex.graph.remaking import config_of, remake
 from keras_chex.graph.rule import weight_of
-from keras_chex.graph.tracing import copies_examples
+from keras_chex.surgery.naming import Names, Steps
+from keras_chex.surgery.substitutes import row_of, substitute, table_of
 
 
 def narrow_model(model, selection):
@@ -44,7 +37,6 @@ def narrow_model(model, selection):
 def _narrow(model, selection, spare):
     program = selection.graph.program
     builder = _Builder(selection, spare)
-    builder.names.update(program.input_names)
     pairs = zip(program.inputs, program.input_names, strict=True)
     tensors = {i: new_input(*pair) for i, pair in enumerate(pairs)}
     given = {id(x): tensors[i] for i, x in enumerate(program.inputs)}
@@ -63,58 +55,43 @@ def _narrow(model, selection, spare):
 
 class _Builder:
     def __init__(self, selection, spare):
+        graph = selection.graph
         self.selection = selection
         self.spare = spare
-        self.operations = {
-            id(op.layer): op for op in selection.graph.operations
-        }
+        self.operations = {id(op.layer): op for op in graph.operations}
         self.made = {}
         self.code = {}
-        self.names = set()
-        self.repeats = collections.Counter(
-            op.layer.name for op in selection.graph.operations
+        self.names = Names(
+            [op.layer.name for op in graph.operations],
+            graph.program.input_names,
         )
 
     def visit(self, call, tensors):
         """Calls the new operation as the old one was called."""
+        layer = call.node.operation
         prefix = "".join(f"{name}_" for name in call.path)
         args, kwargs = call.fill_in(self._as_called(call, tensors, prefix))
-        op = self.operations.get(id(call.node.operation))
+        op = self.operations.get(id(layer))
         if op is None:
-            new = self.kept(call.node.operation, prefix)
+            new = self.kept(layer, prefix)
             return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
+        steps = Steps(self.names, prefix, layer.name)
         if isinstance(op.inner, OwnWeight):
-            return [self.own_weight(op, args[0], prefix)]
-        if isinstance(op.layer, Constant):
-            value = op.layer.value
-            zero = self._zero(op, args[0], prefix, value.dtype.name)
-            return [
-                self._step(lambda x: ops.add(x, value), zero, op, prefix, "sum")
-            ]
-        if copies_examples(call.node):
-            return [self.for_all_examples(op, args[0], tensors[0], prefix)]
-        if hasattr(op.stand_in, "plain"):
-            new, args = op.stand_in.plain(*args, **kwargs)
-            new.name = self.unique(call.node.operation.name, prefix)
-            return keras.tree.flatten(new(*args))
-        rewritten = op.rule.rewritten(op.layer, args, kwargs)
-        if rewritten is not None:
-            given = [tensors[number] for number in call.inputs]
-            for step in recorded_calls(rewritten, given, op.layer.name):
-                name = f"{op.layer.name}_{step.operation.name}"
-                step.operation.name = self.unique(name, prefix)
-            return rewritten
-        new = self.new(call.node.operation, prefix)
+            return [self.own_weight(op, args[0], steps)]
+        outputs = substitute(op, call, (args, kwargs), tensors[0], steps)
+        if outputs is not None:
+            return outputs
+        new = self.new(layer, prefix)
         return keras.tree.flatten(new(*args, **_accepted(new, kwargs)))
 
     def _as_called(self, call, tensors, prefix):
         """Casts what the layer around a raw operation would have cast."""
-        values = {}
+        values, steps = {}, Steps(self.names, prefix)
         for tensor, number in zip(call.node.inputs, call.inputs, strict=True):
             value, dtype = tensors[number], tensor.dtype
             if call.owner is not None and value.dtype != dtype:
-                value = self._named(
-                    lambda x, to=dtype: ops.cast(x, to), value, "cast", prefix
+                value = steps.apply(
+                    lambda x, to=dtype: ops.cast(x, to), value, "cast"
                 )
             values[number] = value
         return values
@@ -124,20 +101,10 @@ class _Builder:
         if id(layer) not in self.code:
             config = {
                 **config_of(layer),
-                "name": self.unique(layer.name, prefix),
+                "name": self.names.unique(layer.name, prefix),
             }
             self.code[id(layer)] = layer, remake(type(layer), config)
         return self.code[id(layer)][1]
-
-    def unique(self, name, prefix):
-        """The name itself, or with the path before it if it repeats."""
-        if self.repeats[name] > 1 or name in self.names:
-            name = prefix + name
-        free, number = name, 1
-        while free in self.names:
-            free, number = f"{name}_{number}", number + 1
-        self.names.add(free)
-        return free
 
     def new(self, layer, prefix):
         """The new operation for an old one, made at its first call."""
@@ -147,66 +114,19 @@ class _Builder:
                 config, kind = op.stand_in.get_config(), type(op.stand_in)
             else:
                 config, kind = self._config(op), type(op.inner)
-            config["name"] = self.unique(layer.name, prefix)
+            config["name"] = self.names.unique(layer.name, prefix)
             new = self.made[id(layer)] = self.spare(remake(kind, config))
             if op.weights:
                 self._build(op, new)
         return self.made[id(layer)]
 
-    def own_weight(self, op, tensor, prefix):
-        """A weight of the user's code, as the one row of a table.
-
-        Keras has no layer that holds a weight and nothing else.
-        """
+    def own_weight(self, op, tensor, steps):
+        """A weight that the user's code holds itself."""
         value = self._narrow(op, "weight", op.inner.weight)
         if id(op.layer) not in self.made:
-            regularizer, constraint = op.inner.terms
-            table = keras.layers.Embedding(
-                1,
-                value.size,
-                "zeros",
-                embeddings_regularizer=regularizer,
-                embeddings_constraint=constraint,
-                name=self.unique(op.layer.name, prefix),
-                trainable=op.inner.weight.trainable,
-                dtype=op.inner.dtype_policy,
-            )
-            self.made[id(op.layer)] = table
-        row = self.made[id(op.layer)](self._zero(op, tensor, prefix, "int32"))
-        return self._step(
-            lambda x: ops.reshape(x, value.shape), row, op, prefix, "shape"
-        )
-
-    def for_all_examples(self, op, tensor, given, prefix):
-        """One example for each of those that a model is given."""
-        rank = len(tensor.shape)
-        key = (slice(None), *[0] * (len(given.shape) - 1))
-        zeros = self._step(lambda x: x[key], given, op, prefix, "column")
-        for name, function in (
-            ("zeros", lambda x: ops.zeros_like(x, tensor.dtype)),
-            ("places", lambda x: ops.reshape(x, (-1, *[1] * (rank - 1)))),
-            ("copies", lambda x: ops.add(x, tensor)),
-        ):
-            zeros = self._step(function, zeros, op, prefix, name)
-        return zeros
-
-    def _zero(self, op, tensor, prefix, dtype):
-        """A zero that is part of the graph, as constants are not."""
-        first = self._step(
-            lambda x: x[(0,) * len(x.shape)], tensor, op, prefix, "corner"
-        )
-        return self._step(
-            lambda x: ops.zeros_like(x, dtype), first, op, prefix, "zero"
-        )
-
-    def _step(self, function, tensor, op, prefix, name):
-        """A function of `keras.ops`, named after what it is done for."""
-        return self._named(function, tensor, f"{op.layer.name}_{name}", prefix)
-
-    def _named(self, function, tensor, name, prefix):
-        node = call_of(function, [tensor])
-        node.operation.name = self.unique(name, prefix)
-        return node.outputs[0]
+            name = steps.name(op.layer.name)
+            self.made[id(op.layer)] = table_of(op, value.size, name)
+        return row_of(self.made[id(op.layer)], value.shape, tensor, steps)
 
     def _build(self, op, new):
         """Builds for the widths that are known here.
