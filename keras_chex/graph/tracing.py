@@ -102,11 +102,11 @@ def _read(layer, args, kwargs):
     return merge(*(record(layer, args, kwargs, mode) for mode in (False, True)))
 
 
-def with_batch(value):
+def with_batch(value, batch=BATCH):
     """A symbolic tensor with a known batch size; anything else as it is."""
     if not is_symbolic(value):
         return value
-    return keras.KerasTensor((BATCH, *value.shape[1:]), value.dtype)
+    return keras.KerasTensor((batch, *value.shape[1:]), value.dtype)
 
 
 def _is_incomplete(read):

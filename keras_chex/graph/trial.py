@@ -101,7 +101,8 @@ class Trial:
         """The calls of the code at other widths, or why it fails."""
         fresh = [widths.tensor(number) for number in opening.inputs]
         if opening.batch is not None:
-            fresh = [with_batch(tensor) for tensor in fresh]
+            # Inner models hold the batch size that they were built with.
+            fresh = [with_batch(tensor, opening.batch) for tensor in fresh]
         args, kwargs = opening.fill_in(fresh)
         reads = [
             record(

@@ -359,3 +359,39 @@ def test_pictures_may_be_cropped_and_padded():
 
     model = between(layers.Conv2D(6, 3, name="middle"), Shifted())
     assert checks.reasons(model)["middle"] is None
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("grows", [False, True])
+def test_stages_of_blocks_may_have_seen_a_batch(batch, grows):
+    class Block(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.first = layers.Conv2D(8, 3, padding="same", name="first")
+            self.second = layers.Conv2D(8, 1, name="second")
+
+        def call(self, inputs):
+            x = self.second(ops.relu(self.first(inputs)))
+            return ops.concatenate([inputs, x]) if grows else inputs + x
+
+    class Net(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.stem = layers.Conv2D(8, 3, name="stem")
+            self.stage = keras.Sequential(
+                [Block(name="one"), Block(name="two")], name="stage"
+            )
+            self.head = layers.Dense(3, name="head")
+
+        def call(self, inputs):
+            return self.head(ops.mean(self.stage(self.stem(inputs)), (1, 2)))
+
+    model = Net()
+    model(np.zeros((batch, 8, 8, 3)))
+    kept = {name: why for name, why in checks.reasons(model).items() if why}
+    assert kept == {"head": "model output"}
+    wrapped = keras_chex.wrap(model)
+    keras_chex.set_active(wrapped, {"stage/one/first": [1, 2, 5]})
+    small = keras_chex.strip(wrapped)
+    x = np.random.default_rng(0).normal(size=(5, 8, 8, 3))
+    assert checks.largest_difference(small(x), wrapped(x)) <= 1e-5
