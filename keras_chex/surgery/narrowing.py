@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_chex.graph.copies import copy_state
+from keras_chex.graph.duplicates import made_again
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import new_input, read_variable, undrawn
 from keras_chex.graph.keras_random import copy_generators
@@ -99,11 +100,9 @@ class _Builder:
     def kept(self, layer, prefix):
         """The new layer for one that is code and nothing else."""
         if id(layer) not in self.code:
-            config = {
-                **config_of(layer),
-                "name": self.names.unique(layer.name, prefix),
-            }
-            self.code[id(layer)] = layer, remake(type(layer), config)
+            new = made_again(layer)
+            new.name = self.names.unique(layer.name, prefix)
+            self.code[id(layer)] = layer, new
         return self.code[id(layer)][1]
 
     def new(self, layer, prefix):

@@ -10,6 +10,7 @@ from keras_chex.graph.copies import (
     layer_names,
     rename_layers,
 )
+from keras_chex.graph.duplicates import FAILURES, duplicate, made_again
 from keras_chex.graph.exclusion import excluded_names
 from keras_chex.graph.keras_functions import trusted
 from keras_chex.graph.keras_nodes import (
@@ -20,7 +21,7 @@ from keras_chex.graph.keras_nodes import (
     new_input,
     undrawn,
 )
-from keras_chex.graph.remaking import config_of, independent, remake
+from keras_chex.graph.remaking import independent
 from keras_chex.layers.wrapped_model import is_wrapped, wrap_in_place
 
 
@@ -119,7 +120,7 @@ def _copy(model):
         with trusted(model):
             remakes = _clone_model if _is_plain(model) else _remake
             copy = remakes(model)
-    except (TypeError, NotImplementedError, KeyError) as error:
+    except FAILURES as error:
         raise TypeError(
             "Argument `model` must be made of classes that can be made anew "
             f"from their config. Received: {type(model).__name__} "
@@ -144,7 +145,7 @@ def _clone_model(model):
                 return _clone_model(operation)
             if is_model(operation):
                 return _remake(operation)
-            return spare(remake(type(operation), config_of(operation)))
+            return spare(made_again(operation))
 
         return keras.models.clone_model(
             model, input_tensors=inputs, clone_function=clone
@@ -165,9 +166,21 @@ def _untracked(config):
 
 def _remake(model):
     """Makes a model of the user's own class."""
+    try:
+        copy = _from_config(model)
+    except FAILURES as error:
+        copy = duplicate(model, error)
+    if not copy.built:
+        copy.build_from_config(_untracked(model.get_build_config()))
+    if model.compiled:
+        _compile_alike(model, copy)
+    return copy
+
+
+def _from_config(model):
     config = independent(model.get_config())
     try:
-        copy = type(model).from_config(config)
+        return type(model).from_config(config)
     except TypeError:
         if getattr(model, "inputs", None):
             # A layer class that is not registered cannot be found by its
@@ -178,12 +191,7 @@ def _remake(model):
             return copy
         # Keras' own config says more than an `__init__` need take.
         known = inspect.signature(type(model).__init__).parameters
-        copy = type(model)(**{k: v for k, v in config.items() if k in known})
-    if not copy.built:
-        copy.build_from_config(_untracked(model.get_build_config()))
-    if model.compiled:
-        _compile_alike(model, copy)
-    return copy
+        return type(model)(**{k: v for k, v in config.items() if k in known})
 
 
 def _compile_alike(model, copy):
