@@ -59,7 +59,15 @@ def copy_state(source, target):
         old.save_own_variables(store)
         # JAX deletes the array of a variable that is trained, and with it
         # that of every variable it was handed to.
-        new.load_own_variables({k: _value(v) for k, v in store.items()})
+        values = {k: _value(v) for k, v in store.items()}
+        try:
+            new.load_own_variables(values)
+        except ValueError:
+            # What saves the weights need not know those of a subclass.
+            for one, other in zip(
+                own_weights(old), own_weights(new), strict=True
+            ):
+                other.assign(read_variable(one))
 
 
 def _value(stored):

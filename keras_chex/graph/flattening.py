@@ -13,7 +13,7 @@ from keras_chex.graph.keras_nodes import (
 )
 from keras_chex.graph.rule import rule_for
 from keras_chex.graph.trace import Trace, only_computes
-from keras_chex.graph.tracing import must_be_opened, trace_node
+from keras_chex.graph.tracing import must_be_opened, trace_graph, trace_node
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,9 +168,11 @@ class Flattener:
         read = trace.inner.get(position) if trace else None
         held = trace.held if trace else ()
         if is_model(layer) and functional_graph(layer) is not None:
-            inside = functional_graph(layer)
+            inside = self._at_sizes(layer, given)
             known = _paired(inside.inputs, given)
-            self.run(node_calls(inside), known, (*path, layer.name))
+            trace = inside if isinstance(inside, Trace) else None
+            calls = trace.calls if trace else node_calls(inside)
+            self.run(calls, known, (*path, layer.name), None, trace)
             outputs = [known[id(tensor)] for tensor in inside.outputs]
             if owner is not None:
                 self._models.append((layer, outputs))
@@ -183,7 +185,7 @@ class Flattener:
                 first = len(self.calls)
                 known = self.open(layer, read, fill_in, given, inner, owner)
                 outputs = [known[id(tensor)] for tensor in read.outputs]
-                if only_computes(layer):
+                if only_computes(layer) and not _can_be_written(read, owner):
                     call = FlatCall(node, path, given, tuple(outputs), owner)
                     self.kept.append(Kept(call, first, len(self.calls)))
                 return outputs
@@ -194,6 +196,18 @@ class Flattener:
         is_code = owner is not None and id(layer) not in held
         return self._add(node, given, path, owner, is_code, read)
 
+    def _at_sizes(self, model, given):
+        """The graph of a functional model; read anew for inputs of other sizes.
+
+        Code may call a `Sequential` with other sizes than it was built for.
+        """
+        graph = functional_graph(model)
+        tensors = [self.tensors[number] for number in given]
+        if all(map(_has_size_of, tensors, graph.inputs)):
+            return graph
+        read = trace_graph(model, tensors)
+        return read if isinstance(read, Trace) else graph
+
     def _add(self, node, given, path, owner, is_code, closed=None):
         count = len(self.tensors)
         outputs = tuple(range(count, count + len(node.outputs)))
@@ -202,6 +216,29 @@ class Flattener:
             FlatCall(node, path, given, outputs, owner, is_code, closed)
         )
         return outputs
+
+
+def _can_be_written(read, owner):
+    """Whether a lambda that code calls can be written as what it computes.
+
+    On its own it could not be loaded: its function may need what it was made
+    in.
+    """
+    return (
+        owner is not None
+        and isinstance(read.layer, keras.layers.Lambda)
+        and read.training is None
+        and not any(
+            hasattr(value, "shape")
+            for node in read.calls
+            for value in node.constants
+        )
+    )
+
+
+def _has_size_of(tensor, other):
+    pairs = zip(tensor.shape[1:], other.shape[1:], strict=False)
+    return all(size == known or None in (size, known) for size, known in pairs)
 
 
 def _paired(tensors, numbers):

@@ -112,16 +112,20 @@ def call_of(function, tensors):
     return _call_of(output._keras_history.operation._inbound_nodes[-1])
 
 
-def recorded_calls(outputs, inputs, owner):
-    """Lists the calls that lead from symbolic inputs to outputs.
+def run_graph(functional, inputs):
+    """Calls all operations of a functional graph on other inputs."""
+    return functional._run_through_graph(inputs)
 
-    Raw operations among them get names that do not depend on what was traced
-    before.
+
+def recorded_calls(outputs, inputs, owner, named=True):
+    """Lists the calls that lead from symbolic inputs to outputs.
 
     Args:
         outputs: list of symbolic tensors.
         inputs: list of symbolic tensors.
         owner: str, name of the layer whose code was called.
+        named: bool, whether raw operations among them get names that do not
+            depend on what was traced before.
 
     Returns:
         Tuple of `NodeCall`, producers before consumers.
@@ -144,7 +148,8 @@ def recorded_calls(outputs, inputs, owner):
             entered.add(id(node))
             stack.append((tensor, node))
             stack += [(t, None) for t in reversed(node.input_tensors)]
-    _name_raw_operations(nodes)
+    if named:
+        _name_raw_operations(nodes)
     return tuple(map(_call_of, nodes))
 
 

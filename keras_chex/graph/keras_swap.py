@@ -1,12 +1,17 @@
 """Swaps layers inside of a Keras model: in its graph and in attributes."""
 
+import contextlib
+
 import keras
 from keras.src.models.functional import Functional
 from keras.src.ops.function import map_graph
 from keras.src.ops.node import KerasHistory
 from keras.src.utils.tracking import TrackedDict, TrackedList
 
-from keras_chex.graph.keras_nodes import all_layers
+from keras_chex.graph.keras_nodes import all_layers, functional_graph
+
+# Where a functional model keeps an `input_spec` that was set.
+_SPEC = "_manual_input_spec"
 
 
 def replace_layers(model, replacements):
@@ -44,8 +49,47 @@ def accept_any_width(layer):
             keras.layers.InputSpec(ndim=len(tensor.shape))
             for tensor in layer.inputs
         ]
-    elif layer.input_spec is not None:
-        layer.input_spec = None
+    else:
+        layer.input_spec = loosened(layer.input_spec)
+
+
+def loosened(spec):
+    """An `input_spec` without sizes; code may read the rest of it."""
+    return keras.tree.map_structure(
+        lambda one: (
+            keras.layers.InputSpec(
+                dtype=one.dtype,
+                ndim=one.ndim,
+                max_ndim=one.max_ndim,
+                min_ndim=one.min_ndim,
+            )
+            if isinstance(one, keras.layers.InputSpec)
+            else one
+        ),
+        spec,
+    )
+
+
+@contextlib.contextmanager
+def any_size(layers):
+    """A scope in which functional models take inputs of any size.
+
+    Code may call them so: Keras compares sizes of symbolic tensors alone.
+    """
+    graphs = list(
+        {id(g): g for g in map(functional_graph, layers) if g}.values()
+    )
+    before = [vars(graph).get(_SPEC) for graph in graphs]
+    for graph in graphs:
+        accept_any_width(graph)
+    try:
+        yield
+    finally:
+        for graph, spec in zip(graphs, before, strict=True):
+            if spec is None:
+                delattr(graph, _SPEC)
+            else:
+                graph.input_spec = spec
 
 
 def add_layer(owner, name, layer):

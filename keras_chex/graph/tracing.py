@@ -9,6 +9,11 @@ import re
 
 import keras
 
+from keras_chex.graph.batch_size import (
+    fixes_batch,
+    is_incomplete,
+    with_batch,
+)
 from keras_chex.graph.constants import recorded_on_arrays
 from keras_chex.graph.experiment import takes_several
 from keras_chex.graph.keras_masks import has_mask
@@ -19,17 +24,17 @@ from keras_chex.graph.keras_nodes import (
     is_symbolic,
     recorded_calls,
     renewed,
+    run_graph,
     sublayers,
     unrecorded,
 )
 from keras_chex.graph.keras_random import symbolic_dropout
+from keras_chex.graph.keras_swap import any_size, loosened
 from keras_chex.graph.own_weights import given_out, weight_layers
 from keras_chex.graph.rule import Barrier, rule_for
 from keras_chex.graph.tensorflow_functions import on_symbols
 from keras_chex.graph.trace import Trace, merge, only_computes
 
-# A number that no size of a network is a multiple of.
-BATCH = 97
 # Their code looks for the masks of the tensors it is called on.
 MASKED = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 _MASK_IS_READ = "reads the mask of its inputs (`mask_zero`, `Masking`)"
@@ -86,56 +91,36 @@ def trace(layer, args, kwargs):
                 "the number of steps in `keras.Input`"
             )
     read = _read(layer, args, kwargs)
-    if isinstance(read, str) or _is_incomplete(read) or _has_failed(read):
+    if isinstance(read, str) or is_incomplete(read) or _has_failed(read):
         # Code that asks for the batch size needs a number.
         known = keras.tree.map_structure(with_batch, (args, kwargs))
         again = _read(layer, *known)
         if isinstance(again, Trace):
-            if not _fixes_batch(again):
+            if not fixes_batch(again):
                 read = again
-            elif isinstance(read, str) or _is_incomplete(read):
+            elif isinstance(read, str) or is_incomplete(read):
                 read = _BATCH_IS_FIXED
     return read
 
 
+def trace_graph(model, tensors):
+    """Reads a functional model at other sizes than it was built with.
+
+    Args:
+        model: a model that a functional graph runs.
+        tensors: list of symbolic tensors to call it on.
+
+    Returns:
+        A `Trace`, or a str, as of `trace`.
+    """
+    graph = functional_graph(model)
+    return _recorded(
+        model, lambda recorder: recorder.run(model, graph, tensors)
+    )
+
+
 def _read(layer, args, kwargs):
     return merge(*(record(layer, args, kwargs, mode) for mode in (False, True)))
-
-
-def with_batch(value, batch=BATCH):
-    """A symbolic tensor with a known batch size; anything else as it is."""
-    if not is_symbolic(value):
-        return value
-    return keras.KerasTensor((batch, *value.shape[1:]), value.dtype)
-
-
-def _is_incomplete(read):
-    """Tells whether the batch size is needed to know what was computed."""
-    return _has_open_sizes(read) or _holds_open_size(read)
-
-
-def _holds_open_size(read):
-    """Tells whether a tensor is broadcast to a shape that is not known."""
-    return any(
-        None in (getattr(node.operation, "shape", None) or ())
-        for node in read.calls
-        if not isinstance(node.operation, keras.layers.Layer)
-    ) or any(map(_holds_open_size, _traces_inside(read)))
-
-
-def _has_open_sizes(read):
-    """Tells whether sizes are unknown that follow from the inputs."""
-    if any(None in tensor.shape[1:] for tensor in read.inputs):
-        return False
-    return any(
-        None in tensor.shape[1:]
-        for node in read.calls
-        for tensor in node.outputs
-    ) or any(map(_has_open_sizes, _traces_inside(read)))
-
-
-def _traces_inside(read):
-    return [inner for inner in read.inner.values() if isinstance(inner, Trace)]
 
 
 def _has_failed(read):
@@ -146,44 +131,6 @@ def _has_failed(read):
         else _has_failed(inner)
         for position, inner in read.inner.items()
     )
-
-
-def _fixes_batch(read):
-    """Whether raw operations hold the batch size other than in a reshape."""
-    if only_computes(read.layer):
-        return False  # Nothing is made of its operations.
-    return any(
-        _holds_batch(node)
-        for node in read.calls
-        if not isinstance(node.operation, keras.layers.Layer)
-    ) or any(map(_fixes_batch, _traces_inside(read)))
-
-
-def copies_examples(node):
-    """Tells whether an operation copies one example for the whole batch."""
-    kind = type(node.operation).__name__
-    if kind not in ("Tile", "BroadcastTo", "Repeat") or len(node.inputs) != 1:
-        return False
-    shape, target = tuple(node.inputs[0].shape), tuple(node.outputs[0].shape)
-    return (
-        len(shape) == len(target)
-        and (shape[0], target[0]) == (1, BATCH)
-        and shape[1:] == target[1:]
-    )
-
-
-def _holds_batch(node):
-    if copies_examples(node):
-        return False
-    held = [v for k, v in vars(node.operation).items() if k[0] != "_"]
-    values = keras.tree.flatten([held, list(node.constants)])
-    numbers = [n for n in values if isinstance(n, int) and n]
-    numbers += [n for x in values for n in getattr(x, "shape", ()) or () if n]
-    if not any(n % BATCH == 0 for n in numbers):
-        return False
-    shapes = [tuple(x.shape) for x in (*node.inputs, *node.outputs)]
-    keeps_batch = len({shape[0] for shape in shapes}) == 1
-    return not (hasattr(node.operation, "newshape") and keeps_batch)
 
 
 def record(layer, args, kwargs, training, specs=()):
@@ -200,20 +147,29 @@ def record(layer, args, kwargs, training, specs=()):
     Returns:
         A `Trace`, or a str, why the layer cannot be read.
     """
-    recorder = _Recorder()
     kwargs = {**kwargs, "training": training}
+
+    def call(recorder):
+        return recorder.found(keras.tree.flatten(layer(*args, **kwargs)))
+
+    return _recorded(layer, call, specs)
+
+
+def _recorded(layer, call, specs=()):
+    """What a call of a layer gives while everything inside is noted."""
+    recorder, inside = _Recorder(), _all_inside(layer)
     with (
-        unrecorded(_all_inside(layer)),
+        unrecorded(inside),
         symbolic_dropout(),
         on_symbols(),
-        _patched(_all_inside(layer), recorder, specs),
+        any_size(inside),
+        _patched(inside, recorder, specs),
     ):
         try:
-            outputs = layer(*args, **kwargs)
+            return call(recorder)
         except Exception as error:  # noqa: BLE001
             # The user's code may raise anything at all.
             return recorder.failures.get(id(layer), _reason(error))
-    return recorder.found(keras.tree.flatten(outputs))
 
 
 def _all_inside(layer):
@@ -250,7 +206,7 @@ def _patched(inside, recorder, specs):
         # Losses of symbolic tensors are refused; they say nothing here.
         vars(sub)["add_loss"] = lambda loss: None
         # Other widths than those the layer was built for are no mistake here.
-        sub.input_spec = None
+        sub.input_spec = loosened(sub.input_spec)
     try:
         yield
     finally:
@@ -337,10 +293,21 @@ class _Recorder:
                 structure = layer.call(*args, **kwargs)
         finally:
             del self._anchors[depth:]
+        known = self._trace(layer, inputs, structure, held)
+        return keras.tree.map_structure(renewed, structure), known
+
+    def run(self, model, graph, tensors):
+        """What a functional graph does for some tensors."""
+        inputs = list(map(renewed, tensors))
+        structure = run_graph(graph, inputs)
+        held = frozenset(map(id, _all_inside(model)))
+        return self._trace(model, inputs, structure, held, named=False)
+
+    def _trace(self, layer, inputs, structure, held, named=True):
         outputs = keras.tree.flatten(structure)
         if not outputs or not all(map(is_symbolic, outputs)):
             raise _Unreadable("returns something that is not a tensor")
-        calls = recorded_calls(outputs, inputs, layer.name)
+        calls = recorded_calls(outputs, inputs, layer.name, named)
         if any(
             getattr(node.operation, "weights", ())
             and id(node.operation) not in held
@@ -352,10 +319,9 @@ class _Recorder:
             for position, node in enumerate(calls)
             if must_be_opened(node.operation)
         }
-        known = Trace(
+        return Trace(
             layer, tuple(inputs), calls, tuple(outputs), inner, structure, held
         )
-        return keras.tree.map_structure(renewed, structure), known
 
 
 class _Unreadable(Exception):

@@ -10,12 +10,13 @@ import math
 import keras
 import numpy as np
 
+from keras_chex.graph.batch_size import with_batch
 from keras_chex.graph.channel_ids import Channels
 from keras_chex.graph.flattening import flat_calls
 from keras_chex.graph.keras_nodes import is_symbolic
 from keras_chex.graph.rule import rule_for
 from keras_chex.graph.trace import merge
-from keras_chex.graph.tracing import record, with_batch
+from keras_chex.graph.tracing import record
 
 # After so many failures of one piece of code, all that it may fix is fixed.
 PATIENCE = 3

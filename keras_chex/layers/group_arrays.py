@@ -159,9 +159,14 @@ def _scale(graph, group, operations, weights):
     total = np.zeros(group.size)
     for name in group.followers:
         op = operations[name]
-        if "gamma" in op.weights and op.rule.is_wrapper:
-            gamma = np.square(weights.value(op, "gamma"))
-            total += _per_unit(graph, group, op, gamma)
+        if not op.rule.is_wrapper:
+            continue
+        for axis, role in op.weights.get("gamma", {}).items():
+            if role.side == "in":
+                # A layer of the user's may hold it as (1, 1, 1, channels).
+                gamma = role.slices(weights.value(op, "gamma"), axis)
+                gamma = np.square(gamma).sum(axis=1)
+                total += _per_unit(graph, group, op, gamma)
     if total.any():
         return np.sqrt(total), "gamma"
     made = sum(

@@ -8,9 +8,9 @@ outputs, or `None` where it does not apply.
 import keras
 from keras import ops
 
+from keras_chex.graph.batch_size import copies_examples
 from keras_chex.graph.constants import Constant
 from keras_chex.graph.keras_nodes import recorded_calls
-from keras_chex.graph.tracing import copies_examples
 
 
 def substitute(op, call, given, first, steps):

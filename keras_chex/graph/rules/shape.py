@@ -5,11 +5,11 @@ import math
 import keras
 import numpy as np
 
+from keras_chex.graph.batch_size import BATCH
 from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.keras_nodes import raw_operation
 from keras_chex.graph.relative import RelativeReshape
 from keras_chex.graph.rule import Rule, register_rule
-from keras_chex.graph.tracing import BATCH
 
 
 def merged(ids, axis, shape, target):
