@@ -27,6 +27,8 @@ class Operation:
         stand_in: a layer of flexible width to use instead, or None.
         counted: channel ids whose number it adapts to.
         is_code: bool, whether the user's code makes it, anew in every call.
+        source: the layer of the model that it was read from, where that is
+            another one; else None.
         shapes: list of `(input shape, output shape)`, one per call, with the
             batch axis.
     """
@@ -38,6 +40,7 @@ class Operation:
     stand_in: object = None
     counted: object = None
     is_code: bool = False
+    source: object = None
     shapes: list = dataclasses.field(default_factory=list)
 
     @property
@@ -241,6 +244,7 @@ class _Reader:
                 self._name(flat),
                 _checked_rule(flat),
                 is_code=flat.is_code,
+                source=flat.source,
             )
             self.numbers[id(layer)] = len(self.numbers)
             self.is_wrapped |= known.rule.is_wrapper

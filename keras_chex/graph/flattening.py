@@ -9,11 +9,14 @@ from keras_chex.graph.keras_nodes import (
     functional_graph,
     is_model,
     node_calls,
+    raw_operation,
     renewed,
 )
 from keras_chex.graph.rule import rule_for
 from keras_chex.graph.trace import Trace, only_computes
 from keras_chex.graph.tracing import must_be_opened, trace_graph, trace_node
+
+_GET_ITEM = raw_operation("GetItem")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,8 @@ class FlatCall:
         is_code: bool, whether Python code makes the operation itself, which
             can then not be replaced.
         closed: why the code of a layer could not be read, or None.
+        source: the layer that the operation was read from, and that can be
+            replaced by it; or None.
     """
 
     node: object
@@ -39,6 +44,7 @@ class FlatCall:
     owner: object = None
     is_code: bool = False
     closed: str | None = None
+    source: object = None
 
     def fill_in(self, values):
         """`(args, kwargs)` of the call, with tensors taken by their number."""
@@ -107,6 +113,7 @@ class Flattener:
         self.tensors = list(inputs)
         self._models = []
         self._modes = set()
+        self._slices = {}
 
     def open(self, layer, read, fill_in, given, path, owner=None):
         """Adds the calls of a layer's code."""
@@ -180,6 +187,8 @@ class Flattener:
         if must_be_opened(layer):
             read = read or trace_node(node)
             if isinstance(read, Trace) and _fits(read, node):
+                if owner is None and _is_slice(read):
+                    return self._add_slice(read, given, path)
                 inner = (*path, layer.name)
                 fill_in = _node_filler(node)
                 first = len(self.calls)
@@ -196,6 +205,14 @@ class Flattener:
         is_code = owner is not None and id(layer) not in held
         return self._add(node, given, path, owner, is_code, read)
 
+    def _add_slice(self, read, given, path):
+        """Adds a lambda as the one operation that it is."""
+        (call,), layer = read.calls, read.layer
+        operation = self._slices.setdefault(id(layer), call.operation)
+        operation.name = layer.name
+        node = dataclasses.replace(call, operation=operation)
+        return self._add(node, given, path, source=layer)
+
     def _at_sizes(self, model, given):
         """The graph of a functional model; read anew for inputs of other sizes.
 
@@ -208,14 +225,37 @@ class Flattener:
         read = trace_graph(model, tensors)
         return read if isinstance(read, Trace) else graph
 
-    def _add(self, node, given, path, owner, is_code, closed=None):
+    def _add(
+        self,
+        node,
+        given,
+        path,
+        owner=None,
+        is_code=False,
+        closed=None,
+        source=None,
+    ):
         count = len(self.tensors)
         outputs = tuple(range(count, count + len(node.outputs)))
         self.tensors += node.outputs
         self.calls.append(
-            FlatCall(node, path, given, outputs, owner, is_code, closed)
+            FlatCall(node, path, given, outputs, owner, is_code, closed, source)
         )
         return outputs
+
+
+def _is_slice(read):
+    """Whether a lambda takes a part of its input, and does nothing else."""
+    if type(read.layer) is not keras.layers.Lambda or read.training is not None:
+        return False
+    (first, *others), given = read.calls or (None,), read.inputs
+    return (
+        not others
+        and isinstance(getattr(first, "operation", None), _GET_ITEM)
+        and first.inputs == given
+        and first.outputs[0] is read.outputs[0]
+        and not any(hasattr(x, "shape") for x in first.constants)
+    )
 
 
 def _can_be_written(read, owner):

@@ -121,6 +121,8 @@ def _replace_attributes(owner, replacements):
             stored[index] = new
             tracker.stored_ids["layers"].discard(id(layer))
             tracker.stored_ids["layers"].add(id(new))
+    # A lambda may have become a raw operation.
+    stored[:] = [x for x in stored if isinstance(x, keras.layers.Layer)]
     new_ids = {id(new) for new in replacements.values()}
     for operation in getattr(owner, "_operations", ()):
         # Raw operations that became layers were not in the store.

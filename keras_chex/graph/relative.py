@@ -17,32 +17,35 @@ class RelativeSlice(keras.Operation):
         axis: int, the channel axis.
         channels: int, the number of channels the bounds were written for.
         entry: int, which entry of the key slices the channels.
+        key: tuple, the key, for calls that do not give one: those of a
+            lambda that it stands for, which may give a mask and a mode.
         **kwargs: `name`.
     """
 
-    def __init__(self, axis, channels, entry, **kwargs):
+    def __init__(self, axis, channels, entry, key, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis
         self.channels = channels
         self.entry = entry
+        self.key = key
 
-    def call(self, x, key):
+    def call(self, x, key=None, mask=None, training=None):
         return x[self.scaled(x, key)]
 
-    def compute_output_spec(self, x, key):
+    def compute_output_spec(self, x, key=None, mask=None, training=None):
         spec = raw_operation("GetItem")()
         return spec.compute_output_spec(x, self.scaled(x, key))
 
     def scaled(self, x, key):
         """The key for a tensor with any number of channels."""
-        key = list(key)
+        key = list(self.key if key is None else key)
         part, width = key[self.entry], x.shape[self.axis]
         bounds = part.indices(self.channels)[:2]
         first, last = (scaled(n, self.channels, width) for n in bounds)
         key[self.entry] = slice(first, last)
         return tuple(key)
 
-    def plain(self, x, key):
+    def plain(self, x, key=None, mask=None, training=None):
         """A raw operation, and its arguments, that do this for `x`."""
         return raw_operation("GetItem")(), (x, self.scaled(x, key))
 

@@ -176,7 +176,8 @@ def wrap_in_place(model, exclude=()):
         if all(group < 0 or frozen[group] for group in groups):
             continue
         if op.stand_in is not None:
-            replacements[id(op.layer)] = op.layer, op.stand_in
+            old = op.layer if op.source is None else op.source
+            replacements[id(old)] = old, op.stand_in
             if isinstance(op.stand_in, keras.layers.Layer):
                 # Keras before 3.12 fixes here every size it can work out.
                 op.stand_in.build((None,) * len(op.shapes[0][0]))

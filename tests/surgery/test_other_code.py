@@ -137,3 +137,53 @@ def test_subclasses_of_convolutions_with_one_more_weight():
     checks.randomize(model)
     assert checks.reasons(model)["c"] is None
     assert_stripped_equals(model, {"c": [0, 2, 5]})
+
+
+def sliced_by_lambdas():
+    """Grouped convolutions as in Keras 2: a lambda for every group."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(12, 3, padding="same", name="before")(inputs)
+    half = layers.Lambda(lambda x: x[..., :6], name="half")
+    rest = layers.Lambda(
+        lambda x, a, b: x[:, :, :, a:b], arguments={"a": 6, "b": 12}
+    )
+    parts = [half(x), rest(x), half(layers.ReLU()(x))]
+    parts = [
+        layers.Conv2D(4, 3, name=f"part_{i}")(part)
+        for i, part in enumerate(parts)
+    ]
+    x = layers.Concatenate()([layers.Cropping2D(1)(half(x)), *parts])
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(3, name="head")(x))
+    checks.randomize(model)
+    return model
+
+
+def test_lambdas_that_slice_are_slices(tmp_path):
+    model = sliced_by_lambdas()
+    (before,) = (
+        g for g in keras_chex.channel_groups(model) if g.name == "before"
+    )
+    assert before.frozen is None and before.size == 6
+    small = assert_stripped_equals(model, {"before": [0, 1, 5]})
+    assert small.get_layer("before").filters == 6
+    wrapped = keras_chex.wrap(model)
+    keras_chex.set_active(wrapped, {"before": [2, 4], "part_1": [0]})
+    wrapped.save(tmp_path / "wrapped.keras")
+    loaded = keras.saving.load_model(
+        tmp_path / "wrapped.keras", safe_mode=False
+    )
+    x = checks.example_inputs(model)
+    assert checks.largest_difference(loaded(x), wrapped(x)) <= 1e-6
+    active = keras_chex.active_channels(loaded)["before"]
+    assert np.flatnonzero(active).tolist() == [2, 4]
+    assert [type(x).__name__ for x in model.layers].count("Lambda") == 2
+
+
+def test_lambdas_that_slice_stay_where_channels_stay():
+    model = sliced_by_lambdas()
+    wrapped = keras_chex.wrap(model, exclude=["before"])
+    keras_chex.set_active(wrapped, {"part_0": [1, 2]})
+    small = keras_chex.strip(wrapped)
+    x = checks.example_inputs(model)
+    assert checks.largest_difference(small(x), wrapped(x)) <= 1e-5

@@ -25,7 +25,8 @@ class GetItemRule(Rule):
             return [tensor]
         if len(call.inputs) > 1:
             return call.barrier(f"'{call.name}' slices at a tensor's value")
-        key = call.constants[0]
+        replaced = isinstance(call.layer, RelativeSlice)
+        key = call.layer.key if replaced else call.constants[0]
         key = tuple(key) if isinstance(key, (tuple, list)) else (key,)
         rank = len(call.input_shapes[0])
         found = _channel_entry(key, tensor.axis, rank, tensor.batch)
@@ -54,12 +55,14 @@ class GetItemRule(Rule):
             return False
         if not tie_blocks(call.ids, tensor.ids, (first, last)):
             return False
-        stand_in = call.layer
-        if not isinstance(stand_in, RelativeSlice):
-            stand_in = RelativeSlice(
-                tensor.axis, len(tensor.ids), entry, name=call.layer.name
-            )
-        call.replace(stand_in, tensor.ids)
+        call.replace(
+            call.layer
+            if isinstance(call.layer, RelativeSlice)
+            else RelativeSlice(
+                tensor.axis, len(tensor.ids), entry, key, name=call.layer.name
+            ),
+            tensor.ids,
+        )
         return True
 
 
