@@ -1,5 +1,7 @@
 """One call of a layer or raw operation, as rules see it."""
 
+import keras
+
 from keras_chex.graph.channel_ids import Channels, Opaque
 from keras_chex.graph.keras_masks import masks_given
 
@@ -21,6 +23,7 @@ class Call:
         stand_in: a layer that does the same for any number of channels, where
             the called one has their number baked in; else None.
         counted: the ids whose number is baked in there; else None.
+        entries: list, the tensors and arrays of the first argument.
     """
 
     def __init__(self, layer, name, inputs, node, ids, producer):
@@ -30,6 +33,8 @@ class Call:
         self.input_shapes = [tuple(x.shape) for x in node.inputs]
         self.output_shapes = [tuple(x.shape) for x in node.outputs]
         self.constants = node.constants
+        arguments = node.arguments.args or node.arguments.kwargs.values()
+        self.entries = keras.tree.flatten(list(arguments)[:1])
         self.masks = masks_given(node)
         self.ids = ids
         self.sides = {}
@@ -49,6 +54,12 @@ class Call:
         else:
             reason = tensor.reason
         fresh = self.ids.new(shape[axis], -1)
+        self.ids.freeze(fresh, reason)
+        return fresh
+
+    def frozen(self, count, reason):
+        """New channels that nothing makes, and that all stay."""
+        fresh = self.ids.new(count, -1)
         self.ids.freeze(fresh, reason)
         return fresh
 

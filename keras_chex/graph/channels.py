@@ -8,10 +8,12 @@ import numpy as np
 from keras_chex.graph import rules as rules
 from keras_chex.graph.call import Call
 from keras_chex.graph.channel_ids import ChannelIds, Channels, Opaque
+from keras_chex.graph.experiment import study
 from keras_chex.graph.groups import ChannelGroup, gather_groups
 from keras_chex.graph.program import Program, closed_sublayers, read_program
-from keras_chex.graph.rule import Barrier, rule_for, weight_of
+from keras_chex.graph.rule import Barrier, rule_for, tried_rule, weight_of
 from keras_chex.graph.rules.activation import may_have_weights
+from keras_chex.graph.trace import only_computes
 from keras_chex.graph.trial import Trial
 
 
@@ -322,6 +324,12 @@ class _Reader:
             self.ids.freeze(ids, f"'{op.name}' {reason}")
 
 
+def _keeps_apart(layer):
+    """Whether code that cannot be read was seen to treat all channels alike."""
+    found = study(layer)
+    return not isinstance(found, str) and found.output is not None
+
+
 def _checked_rule(flat):
     """The rule of a layer; a barrier if it does not know all weights.
 
@@ -329,6 +337,8 @@ def _checked_rule(flat):
     """
     layer = flat.node.operation
     if flat.closed:
+        if only_computes(layer) and _keeps_apart(layer):
+            return tried_rule()
         return Barrier(f"({type(layer).__name__}) {flat.closed}")
     rule = rule_for(layer)
     if rule.tries:

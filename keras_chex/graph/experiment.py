@@ -60,8 +60,8 @@ def study(layer):
     """Tries a built layer out, once.
 
     Args:
-        layer: a layer without sub-layers that takes one tensor, with the
-            channels on its last axis.
+        layer: a layer of the user's without sub-layers, that takes one tensor
+            with the channels on its last axis.
 
     Returns:
         A `Finding`; or a str, why channels cannot be removed before it.
@@ -83,7 +83,8 @@ def _study(layer):
     if weights is None:
         return "keeps weights in other places than its attributes"
     reason = None
-    for sizes in dict.fromkeys([(), _counts(layer, shape[-1])]):
+    counts = _counts(layer, shape[-1]) if weights else ()
+    for sizes in dict.fromkeys([(), counts]):
         try:
             return _Trial(layer, weights, shape, sizes).finding()
         except _Unclear as error:
@@ -116,17 +117,24 @@ class _Trial:
         known = [OPEN if n is None else n for n in shape]
         self.shape = (BATCH, *known[1:])
         self.rng = np.random.default_rng(0)
-        with trusted(layer), without_values():
-            changed = dict.fromkeys(sizes, shape[-1] - 1)
-            small = {**config_of(layer), **changed}
-            self.small = remake(type(layer), small)
-            if not self.small.built:
-                self.small.build((*shape[:-1], shape[-1] - 1))
+        # Without weights it is called on fewer channels as it is.
+        self.small = self._smaller() if weights else layer
         self.axes = {k: self._axes(k, v) for k, v in weights.items()}
         if not any(self.axes.values()) and any(
             shape[-1] in weight.shape for weight in weights.values()
         ):
             raise _Unclear("has weights of a fixed size")
+
+    def _smaller(self):
+        layer, channels = self.layer, self.shape[-1] - 1
+        shape = layer.get_build_config()["input_shape"]
+        with trusted(layer), without_values():
+            changed = dict.fromkeys(self.sizes, channels)
+            small = {**config_of(layer), **changed}
+            small = remake(type(layer), small)
+            if not small.built:
+                small.build((*shape[:-1], channels))
+        return small
 
     def _axes(self, name, weight):
         """The axes of a weight that the smaller layer has less on."""

@@ -321,8 +321,13 @@ def rule_for(operation):
     """
     rule = _known_rule(operation)
     if isinstance(rule, Barrier) and _has_weights_of_its_own(operation):
-        return next(iter(_RULES_OF_OTHERS), rule)
+        return tried_rule() or rule
     return rule
+
+
+def tried_rule():
+    """The rule of layers that are tried out; None before it is registered."""
+    return next(iter(_RULES_OF_OTHERS), None)
 
 
 def _has_weights_of_its_own(operation):

@@ -187,3 +187,86 @@ def test_lambdas_that_slice_stay_where_channels_stay():
     small = keras_chex.strip(wrapped)
     x = checks.example_inputs(model)
     assert checks.largest_difference(small(x), wrapped(x)) <= 1e-5
+
+
+def code(function):
+    """A layer of the user's that is code and nothing else."""
+
+    class Code(layers.Layer):
+        def call(self, inputs):
+            return function(inputs)
+
+    return Code(name="code")
+
+
+def middle_map(inputs):
+    """The third of the rows, by a name that Keras has no operation for."""
+    return keras.ops.convert_to_tensor(_hidden(inputs)[:, ::2])
+
+
+def _hidden(inputs):
+    if isinstance(inputs, keras.KerasTensor):
+        raise ValueError("only for numbers")
+    return inputs
+
+
+def test_code_that_cannot_be_read_is_tried():
+    model = between(layers.Conv2D(6, 3, name="c"), code(middle_map))
+    assert checks.reasons(model)["c"] is None
+    assert_stripped_equals(model, {"c": [1, 2, 5]})
+
+
+def test_code_that_cannot_be_read_may_tell_channels_apart():
+    model = between(
+        layers.Conv2D(6, 3, name="c"), code(lambda x: _hidden(x)[..., ::-1])
+    )
+    assert (
+        "KerasTensor" in checks.reasons(model)["c"]
+        or "numbers" in (checks.reasons(model)["c"])
+    )
+
+
+def test_channels_beside_an_array():
+    places = np.linspace(-1, 1, 6 * 6 * 2).reshape(1, 6, 6, 2)
+
+    def with_places(inputs):
+        empty = ops.zeros_like(ops.mean(inputs, axis=-1, keepdims=True))
+        grid = empty + places.astype("float32")
+        return ops.concatenate([grid, inputs], axis=-1)
+
+    model = between(
+        layers.Conv2D(6, 3, name="c"), layers.Resizing(6, 6), code(with_places)
+    )
+    assert checks.reasons(model)["c"] is None
+    assert_stripped_equals(model, {"c": [1, 2, 5]})
+
+
+def test_an_array_beside_channels():
+    corner = np.ones((1, 1, 1, 2), "float32")
+    inputs = keras.Input((8, 8, 3), batch_size=1)
+    x = layers.Conv2D(6, 8, name="c")(inputs)
+    x = ops.concatenate([corner, x], axis=-1)
+    model = keras.Model(inputs, layers.Conv2D(5, 1, name="d")(x))
+    assert checks.reasons(model)["c"] is None
+    wrapped = keras_chex.wrap(model)
+    keras_chex.set_active(wrapped, {"c": [1, 5]})
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 3))
+    small = keras_chex.strip(wrapped)
+    assert small.get_layer("d").kernel.shape[2] == 4
+    assert checks.largest_difference(small(x), wrapped(x)) <= 1e-5
+
+
+def test_pictures_moved_by_what_a_layer_says():
+    class Warp(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.where = layers.Dense(8, name="where")
+
+        def call(self, inputs):
+            where = ops.tanh(self.where(ops.mean(inputs, (1, 2))))
+            return ops.image.affine_transform(inputs, where)
+
+    model = between(layers.Conv2D(6, 3, name="c"), Warp(name="warp"))
+    reasons = checks.reasons(model)
+    assert reasons["c"] is None and "moves pixels" in reasons["warp/where"]
+    assert_stripped_equals(model, {"c": [0, 3]})

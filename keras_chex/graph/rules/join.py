@@ -1,10 +1,12 @@
 """Rules of what brings tensors together: by element, or side by side."""
 
+import itertools
+
 import keras
 import numpy as np
 
 from keras_chex.graph.channel_ids import Channels, Opaque
-from keras_chex.graph.keras_nodes import raw_operation
+from keras_chex.graph.keras_nodes import is_symbolic, raw_operation
 from keras_chex.graph.rule import Rule, register_rule
 
 _RAW_JOINS = (
@@ -132,14 +134,25 @@ class ConcatenateRule(Rule):
         known = [t for t in call.inputs if isinstance(t, Channels)]
         if not known:
             return [call.inputs[0]]
+        if all(t.axis == axis for t in known):
+            parts = self._parts(call, axis)
+            return [Channels(np.concatenate(parts), axis)]
         if any(np.ndim(constant) for constant in call.constants):
             return call.barrier(f"'{call.name}' holds a constant array")
-        if all(t.axis == axis for t in known):
-            parts = [call.read(axis, i) for i in range(len(call.inputs))]
-            return [Channels(np.concatenate(parts), axis)]
         shared = known[0].axis
         if shared == axis:
             return call.barrier(f"'{call.name}' joins different axes")
         parts = [call.read(shared, i) for i in range(len(call.inputs))]
         call.ids.tie_all(parts)
         return [Channels(parts[0], shared)]
+
+    def _parts(self, call, axis):
+        """Ids of everything that stands side by side, arrays too."""
+        numbers = itertools.count()
+        reason = f"'{call.name}' holds them as an array"
+        return [
+            call.read(axis, next(numbers))
+            if is_symbolic(entry)
+            else call.frozen(np.shape(entry)[axis], reason)
+            for entry in call.entries
+        ]

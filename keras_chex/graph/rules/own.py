@@ -37,7 +37,8 @@ class TriedRule(Rule):
             return call.barrier(
                 f"'{call.name}' has no channel rule for {kind}, which {found}"
             )
-        ids = call.consume(-1)
+        # What has no weights needs no wrapper.
+        ids = call.consume(-1) if call.layer.weights else call.read(-1)
         if found.output is None:
             return [Opaque(f"'{call.name}' makes channels that it keeps")]
         return [Channels(ids, found.output)]

@@ -44,6 +44,22 @@ class SpatialRule(Rule):
         return [tensor]
 
 
+_WARPS = "AffineTransform PerspectiveTransform".split()
+_known_warps = [op for op in map(raw_operation, _WARPS) if op is not None]
+
+
+@register_rule(*_known_warps)
+class WarpRule(SpatialRule):
+    """Moves the pixels of pictures to where other tensors say."""
+
+    def flow(self, call):
+        for tensor in call.inputs[1:]:
+            if isinstance(tensor, Channels):
+                reason = f"'{call.name}' moves pixels by it"
+                call.ids.freeze(tensor.ids, reason)
+        return super().flow(call)
+
+
 @register_rule(keras.layers.RandomFlip, keras.layers.RandomTranslation)
 class AugmentationRule(Rule):
     """Moves pixels; all channels alike."""
