@@ -42,6 +42,7 @@ def _has_open_sizes(read):
 
 
 def traces_inside(read):
+    """What was read of the layers with code inside."""
     return [inner for inner in read.inner.values() if isinstance(inner, Trace)]
 
 

@@ -337,7 +337,7 @@ def _reason(error):
     text = (said.group(1) if said else text).strip() or "no message"
     return (
         "cannot be called on symbolic tensors: "
-        f"{type(error).__name__}: {text.splitlines()[0][:120]}"
+        f"{type(error).__name__}: {text.splitlines()[0][:200]}"
     )
 
 

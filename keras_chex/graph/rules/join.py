@@ -65,7 +65,7 @@ class JoinRule(Rule):
         extent = _extent(shape, rank, axis)
         if isinstance(tensor, Opaque):
             if extent != 1:
-                reason = f"'{call.name}' joins it with {tensor.reason}"
+                reason = f"'{call.name}' joins it with others: {tensor.reason}"
                 call.ids.freeze(first, reason)
         elif tensor.axis + rank - len(shape) != axis:
             reason = f"'{call.name}' joins different axes"
