@@ -18,6 +18,13 @@ from keras_chex.graph.keras_nodes import (
 )
 from keras_chex.graph.remaking import config_of, remake
 
+# What holds variables and is no layer.
+_STATEFUL = (
+    keras.metrics.Metric,
+    keras.optimizers.Optimizer,
+    keras.random.SeedGenerator,
+)
+
 # What a config that is missing or incomplete leads to.
 FAILURES = (TypeError, NotImplementedError, KeyError)
 
@@ -136,9 +143,7 @@ class _Duplicates:
             return self._made[id(value)][1]
         if isinstance(value, keras.layers.Layer):
             return self.layer(value)
-        if isinstance(
-            value, (keras.metrics.Metric, keras.random.SeedGenerator)
-        ):
+        if isinstance(value, _STATEFUL):
             return type(value).from_config(value.get_config())
         if isinstance(value, dict):
             return {key: self._value(entry) for key, entry in value.items()}

@@ -56,6 +56,7 @@ class Net(keras.Model):
         ]
         self.head = layers.Dense(3, name="head")
         self.seen = keras.metrics.Mean(name="seen")
+        self.second = keras.optimizers.SGD(0.5)
 
     def call(self, inputs, training=False):
         x = self.stem(inputs)
@@ -80,6 +81,8 @@ def test_a_model_that_was_given_a_class_trains_and_is_stripped():
     x = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype("float32")
     assert checks.largest_difference(wrapped(x), model(x)) <= 1e-5
     assert wrapped.seen is not model.seen
+    assert wrapped.second is not model.second
+    assert float(wrapped.second.learning_rate) == 0.5
     wrapped.compile("sgd", "mse")
     scheduler = keras_chex.ChexScheduler(
         flops=0.5, interval=1, end=0.5, verbose=0
