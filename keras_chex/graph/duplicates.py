@@ -33,6 +33,7 @@ _SETTINGS = (
     *("_build_shapes_dict", "_supports_masking", "supports_jit"),
     *("_input_spec", "activity_regularizer", "autocast", "_auto_config"),
     *("_convert_input_args", "_allow_non_tensor_positional_args", "built"),
+    "_trainable",
 )
 
 # What `compile` and `fit` add to a model.
@@ -133,9 +134,10 @@ class _Duplicates:
             # TensorFlow keeps what it tracks under names of its own.
             if name not in known and not name.startswith("_self_"):
                 setattr(copy, name, self._value(value))
-        copy.trainable = layer.trainable
         for name in _SETTINGS:
-            vars(copy)[name] = getattr(layer, name)
+            # As they are: setting `trainable` would change the layers inside.
+            if name in vars(layer):
+                vars(copy)[name] = vars(layer)[name]
         return copy
 
     def _value(self, value):

@@ -252,7 +252,7 @@ def _is_slice(read):
     return (
         not others
         and isinstance(getattr(first, "operation", None), _GET_ITEM)
-        and first.inputs == given
+        and list(map(id, first.inputs)) == list(map(id, given))
         and first.outputs[0] is read.outputs[0]
         and not any(hasattr(x, "shape") for x in first.constants)
     )

@@ -76,9 +76,8 @@ def any_size(layers):
 
     Code may call them so: Keras compares sizes of symbolic tensors alone.
     """
-    graphs = list(
-        {id(g): g for g in map(functional_graph, layers) if g}.values()
-    )
+    found = {id(g): g for g in map(functional_graph, layers) if g is not None}
+    graphs = list(found.values())
     before = [vars(graph).get(_SPEC) for graph in graphs]
     for graph in graphs:
         accept_any_width(graph)

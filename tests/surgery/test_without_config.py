@@ -95,6 +95,16 @@ def test_a_model_that_was_given_a_class_trains_and_is_stripped():
         np.testing.assert_array_equal(old, new)
 
 
+def test_what_is_frozen_stays_frozen():
+    model = net()
+    model.stages[0].layers[1].convs[0].trainable = False
+    model.stem.trainable = False
+    wrapped = keras_chex.wrap(model)
+    free = [len(m.trainable_variables) for m in (model, wrapped)]
+    assert free[0] == free[1] == len(net().trainable_variables) - 4
+    assert not wrapped.stem.trainable and wrapped.head.trainable
+
+
 def test_it_is_compiled_as_the_model_is():
     model = net()
     model.compile(keras.optimizers.SGD(0.25), "mae")
