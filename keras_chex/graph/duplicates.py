@@ -36,10 +36,11 @@ _SETTINGS = (
     "_trainable",
 )
 
-# What `compile` and `fit` add to a model.
+# What `compile` and `fit` add to a model, and PyTorch to every layer.
 _OF_TRAINING = (
     *("history", "optimizer", "_compile_config", "_compiled_trainable_state"),
     *("stop_training", "stop_evaluating", "stop_predicting", "_jax_state"),
+    "torch_params",
 )
 
 
@@ -127,10 +128,10 @@ class _Duplicates:
         base = keras.Model if is_model else keras.layers.Layer
         base.__init__(copy, name=layer.name, dtype=layer.dtype_policy)
         self._made[id(layer)] = layer, copy
-        known = {*vars(copy), *_OF_TRAINING}
+        known = {*_attributes(copy), *_OF_TRAINING}
         for weight in own_weights(layer):
             self._made[id(weight)] = weight, _new_weight(copy, weight)
-        for name, value in list(vars(layer).items()):
+        for name, value in _attributes(layer).items():
             # TensorFlow keeps what it tracks under names of its own.
             if name not in known and not name.startswith("_self_"):
                 setattr(copy, name, self._value(value))
@@ -163,6 +164,11 @@ class _Duplicates:
                 **self._value(value.keywords),
             )
         return value
+
+
+def _attributes(layer):
+    """What a layer holds; on PyTorch the layers among it are kept apart."""
+    return {**vars(layer), **vars(layer).get("_modules", {})}
 
 
 def _require_unshared(layer):
