@@ -307,6 +307,7 @@ ROWS = {
         ("last",),
         {"c1": "fixes a size", "c2": "along the channels"},
     ),
+    "lambdas_take_parts": Row(code.lambdas_take_parts, ("c1", "c2+c3", "last")),
     "residual_blocks": Row(
         blocks.residual_blocks,
         ("c1+first/b", "first/a", "second/a", "second/b+second/shortcut"),

@@ -120,12 +120,32 @@ def code_fixes_sizes():
 
 @_registered
 def first_six(inputs):
+    return 2.0 * inputs[..., :6]
+
+
+@_registered
+def first_half(inputs):
     return inputs[..., :6]
+
+
+@_registered
+def second_six(inputs):
+    return inputs[..., 6:]
 
 
 @_registered
 def reverse_if_training(inputs, training=False):
     return ops.flip(inputs, axis=-1) if training else inputs
+
+
+def lambdas_take_parts():
+    def body(image):
+        x = conv(image, 12, "c1")
+        first = layers.Lambda(first_half, name="first")(x)
+        second = layers.Lambda(second_six, name="second")(x)
+        return conv(first, 5, "c2") + conv(second, 5, "c3")
+
+    return model_of(body)
 
 
 def comparisons_and_shifts():

@@ -92,8 +92,11 @@ class Kept:
 
 
 def flat_calls(read):
-    """The calls of a `Trace`, flat; its inputs have the numbers from 0."""
-    flat = Flattener(read.inputs)
+    """The calls of a `Trace`, flat; its inputs have the numbers from 0.
+
+    It may be one with fewer channels, of which models inside know nothing.
+    """
+    flat = Flattener(read.inputs, as_built=True)
     flat.run_code(read, range(len(read.inputs)), ())
     return flat.calls
 
@@ -103,9 +106,12 @@ class Flattener:
 
     Args:
         inputs: symbolic tensors, which get the numbers from 0.
+        as_built: bool, whether functional models are taken at the sizes that
+            they were built with, whatever they are called on.
     """
 
-    def __init__(self, inputs):
+    def __init__(self, inputs, as_built=False):
+        self._as_built = as_built
         self.calls = []
         self.opened = {}
         self.openings = []
@@ -220,7 +226,7 @@ class Flattener:
         """
         graph = functional_graph(model)
         tensors = [self.tensors[number] for number in given]
-        if all(map(_has_size_of, tensors, graph.inputs)):
+        if self._as_built or all(map(_has_size_of, tensors, graph.inputs)):
             return graph
         read = trace_graph(model, tensors)
         return read if isinstance(read, Trace) else graph

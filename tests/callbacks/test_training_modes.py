@@ -47,21 +47,20 @@ def check(model, budget=0.5):
                 keras.optimizers.Adafactor,
             )
         ),
-        {
-            "optimizer": lambda: keras.optimizers.SGD(
-                0.05, momentum=0.9, gradient_accumulation_steps=2
+        *(
+            pytest.param({"optimizer": make}, marks=pytest.mark.slow)
+            for make in (
+                lambda: keras.optimizers.SGD(
+                    0.05, momentum=0.9, gradient_accumulation_steps=2
+                ),
+                lambda: keras.optimizers.LossScaleOptimizer(
+                    keras.optimizers.SGD(0.05), initial_scale=256.0
+                ),
+                lambda: keras.optimizers.AdamW(
+                    use_ema=True, ema_overwrite_frequency=3
+                ),
             )
-        },
-        {
-            "optimizer": lambda: keras.optimizers.LossScaleOptimizer(
-                keras.optimizers.SGD(0.05), initial_scale=256.0
-            )
-        },
-        {
-            "optimizer": lambda: keras.optimizers.AdamW(
-                use_ema=True, ema_overwrite_frequency=3
-            )
-        },
+        ),
     ],
     ids=lambda options: "-".join(options),
 )
@@ -78,7 +77,13 @@ def test_every_mode_meets_the_budget(options):
     check(model)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
+        "mixed_float16",
+    ],
+)
 def test_mixed_precision(policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)

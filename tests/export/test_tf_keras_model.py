@@ -24,6 +24,7 @@ REFUSED = {
     "positions": OWN_LAYER,
     "class_token": OWN_LAYER,
     "lambda_layer": OWN_LAYER,
+    "lambdas_take_parts": OWN_LAYER,
     "group_normalization": "'rms' of class RMSNormalization",
     "convnext_block": "'scale' of class LayerScale",
     "scaled_residual": "class CustomScaleLayer",
