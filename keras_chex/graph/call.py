@@ -53,9 +53,7 @@ class Call:
             self.ids.freeze(tensor.ids, reason)
         else:
             reason = tensor.reason
-        fresh = self.ids.new(shape[axis], -1)
-        self.ids.freeze(fresh, reason)
-        return fresh
+        return self.frozen(shape[axis], reason)
 
     def frozen(self, count, reason):
         """New channels that nothing makes, and that all stay."""

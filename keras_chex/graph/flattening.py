@@ -260,7 +260,7 @@ def _is_slice(read):
         and isinstance(getattr(first, "operation", None), _GET_ITEM)
         and list(map(id, first.inputs)) == list(map(id, given))
         and first.outputs[0] is read.outputs[0]
-        and not any(hasattr(x, "shape") for x in first.constants)
+        and not _holds_array(first)
     )
 
 
@@ -274,12 +274,12 @@ def _can_be_written(read, owner):
         owner is not None
         and isinstance(read.layer, keras.layers.Lambda)
         and read.training is None
-        and not any(
-            hasattr(value, "shape")
-            for node in read.calls
-            for value in node.constants
-        )
+        and not any(map(_holds_array, read.calls))
     )
+
+
+def _holds_array(node):
+    return any(hasattr(value, "shape") for value in node.constants)
 
 
 def _has_size_of(tensor, other):
